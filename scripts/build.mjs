@@ -1,0 +1,20 @@
+// Compiles src/ to dist/ and bundles the node agent into one file. Run by `npm run build` and, through `prepare`, by `npm ci`.
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const top = fileURLToPath(new URL('..', import.meta.url));
+rmSync(join(top, 'dist'), { recursive: true, force: true });
+execFileSync(process.execPath, [join(top, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], { cwd: top, stdio: 'inherit' });
+
+const { build } = await import('esbuild');
+await build({
+  entryPoints: [join(top, 'src/agent/main.ts')],
+  outfile: join(top, 'dist/agent/farm-agent.mjs'),
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  logLevel: 'warning',
+});

@@ -1,0 +1,137 @@
+// State that survives a crash: an append-only file of JSON lines, fsynced in groups, compacted by replacing it whole.
+import { closeSync, fdatasync, fsyncSync, ftruncateSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { FarmError, systemCode } from './errors.ts';
+
+/**
+ * Each `append` is one line and one write(2): after a crash it is there whole or not at all (a torn last line is cut off at the next opening).
+ * `append` returns at once; `stable()` settles when everything appended before the call is on disk.
+ */
+export class Journal<Entry> {
+  private readonly path: string;
+  private fd: number;
+  /** Bytes in the file. */
+  size: number;
+  private dirty = false;
+  private syncing: Promise<void> | undefined;
+  private queued: Promise<void> | undefined;
+  private closed = false;
+
+  private constructor(path: string, fd: number, size: number) {
+    this.path = path;
+    this.fd = fd;
+    this.size = size;
+  }
+
+  /** Opens or creates the file and hands every whole entry to `replay`, oldest first. */
+  static open<Entry>(path: string, replay: (entry: Entry) => void): Journal<Entry> {
+    let text: Buffer;
+    try {
+      text = readFileSync(path);
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error;
+      text = Buffer.alloc(0);
+    }
+    const whole = text.lastIndexOf(0x0a) + 1;
+    let line = 0;
+    for (let at = 0; at < whole; ) {
+      const end = text.indexOf(0x0a, at);
+      line += 1;
+      let entry: Entry;
+      try {
+        entry = JSON.parse(text.toString('utf8', at, end));
+      } catch (error) {
+        throw new FarmError(
+          'journal.damaged',
+          `${path} line ${line} is not valid JSON`,
+          'the disk or an editor damaged it; restore the file, or delete the line to lose that change only',
+          error,
+        );
+      }
+      replay(entry);
+      at = end + 1;
+    }
+    const fd = openSync(path, 'a', 0o600);
+    if (whole < text.length) ftruncateSync(fd, whole);
+    return new Journal<Entry>(path, fd, whole);
+  }
+
+  append(entry: Entry): void {
+    const line = Buffer.from(`${JSON.stringify(entry)}\n`);
+    writeSync(this.fd, line);
+    this.size += line.length;
+    this.dirty = true;
+  }
+
+  /** Settles when all appended so far is on disk. Calls that come while a sync runs share the next one. */
+  stable(): Promise<void> {
+    if (!this.dirty && this.syncing === undefined) return Promise.resolve();
+    if (this.syncing !== undefined) {
+      this.queued ??= this.syncing.then(
+        () => this.sync(),
+        () => this.sync(),
+      );
+      return this.queued;
+    }
+    return this.sync();
+  }
+
+  private sync(): Promise<void> {
+    this.queued = undefined;
+    if (this.closed) return Promise.resolve();
+    this.dirty = false;
+    this.syncing = new Promise<void>((resolve, reject) => {
+      fdatasync(this.fd, (error) => {
+        this.syncing = undefined;
+        if (error) reject(new FarmError('journal.sync', `${this.path} could not be written to disk: ${error.message}`, 'check the disk', error));
+        else resolve();
+      });
+    });
+    return this.syncing;
+  }
+
+  /** Replaces the whole file by `entries`: written beside it, fsynced, renamed over it. Waits for the disk. */
+  compact(entries: Iterable<Entry>): void {
+    const beside = `${this.path}.new`;
+    const fd = openSync(beside, 'w', 0o600);
+    let size = 0;
+    let batch: string[] = [];
+    const flush = () => {
+      const bytes = Buffer.from(batch.join(''));
+      writeSync(fd, bytes);
+      size += bytes.length;
+      batch = [];
+    };
+    for (const entry of entries) {
+      if (batch.push(`${JSON.stringify(entry)}\n`) === 1000) flush();
+    }
+    flush();
+    fsyncSync(fd);
+    closeSync(fd);
+    renameSync(beside, this.path);
+    syncDirectory(dirname(this.path));
+    const old = this.fd;
+    this.fd = openSync(this.path, 'a', 0o600);
+    this.size = size;
+    const release = () => closeSync(old);
+    if (this.syncing === undefined) release();
+    else void this.syncing.then(release, release);
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    await this.stable();
+    this.closed = true;
+    closeSync(this.fd);
+  }
+}
+
+/** Makes a rename or a new name in `path` durable. */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
