@@ -23,34 +23,11 @@ export class Journal<Entry> {
     this.size = size;
   }
 
-  /** Opens or creates the file and hands every whole entry to `replay`, oldest first. */
+  /** Opens or creates the file and hands every whole entry to `replay`, oldest first. Throws `journal.damaged`. */
   static open<Entry>(path: string, replay: (entry: Entry) => void): Journal<Entry> {
-    let text: Buffer;
-    try {
-      text = readFileSync(path);
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw error;
-      text = Buffer.alloc(0);
-    }
+    const text = readIfThere(path);
     const whole = text.lastIndexOf(0x0a) + 1;
-    let line = 0;
-    for (let at = 0; at < whole; ) {
-      const end = text.indexOf(0x0a, at);
-      line += 1;
-      let entry: Entry;
-      try {
-        entry = JSON.parse(text.toString('utf8', at, end));
-      } catch (error) {
-        throw new FarmError(
-          'journal.damaged',
-          `${path} line ${line} is not valid JSON`,
-          'the disk or an editor damaged it; restore the file, or delete the line to lose that change only',
-          error,
-        );
-      }
-      replay(entry);
-      at = end + 1;
-    }
+    for (const entry of parse<Entry>(path, text)) replay(entry);
     const fd = openSync(path, 'a', 0o600);
     if (whole < text.length) ftruncateSync(fd, whole);
     return new Journal<Entry>(path, fd, whole);
@@ -58,7 +35,7 @@ export class Journal<Entry> {
 
   append(entry: Entry): void {
     const line = Buffer.from(`${JSON.stringify(entry)}\n`);
-    writeSync(this.fd, line);
+    writeAll(this.fd, line);
     this.size += line.length;
     this.dirty = true;
   }
@@ -98,7 +75,7 @@ export class Journal<Entry> {
     let batch: string[] = [];
     const flush = () => {
       const bytes = Buffer.from(batch.join(''));
-      writeSync(fd, bytes);
+      writeAll(fd, bytes);
       size += bytes.length;
       batch = [];
     };
@@ -123,6 +100,39 @@ export class Journal<Entry> {
     await this.stable();
     this.closed = true;
     closeSync(this.fd);
+  }
+}
+
+function writeAll(fd: number, bytes: Buffer): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+}
+
+/** Every whole entry of a journal that somebody else may be writing; none if there is no such file. */
+export function readJournal<Entry>(path: string): Iterable<Entry> {
+  return parse<Entry>(path, readIfThere(path));
+}
+
+function readIfThere(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return Buffer.alloc(0);
+  }
+}
+
+function* parse<Entry>(path: string, text: Buffer): Iterable<Entry> {
+  let at = 0;
+  for (let line = 1; ; line++) {
+    const end = text.indexOf(0x0a, at);
+    if (end < 0) return;
+    try {
+      yield JSON.parse(text.toString('utf8', at, end));
+    } catch (error) {
+      const remedy = 'the disk or an editor damaged it; restore the file, or delete the line to lose that change only';
+      throw new FarmError('journal.damaged', `${path} line ${line} is not valid JSON`, remedy, error);
+    }
+    at = end + 1;
   }
 }
 

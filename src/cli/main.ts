@@ -1,0 +1,42 @@
+// The farm command: arguments in, exit status out. 0 done, 1 the answer is no, 2 could not do it.
+import { Command, CommanderError } from 'commander';
+import { FarmError } from '../base/errors.ts';
+import { addNodeCommand } from './add-node.ts';
+import { imageCommand } from './image.ts';
+import { initCommand } from './init.ts';
+import { labCommand } from './lab.ts';
+import { mapCommand } from './map.ts';
+import { version } from './package.ts';
+import { serveCommand } from './serve.ts';
+import { statusCommand } from './status.ts';
+
+const program = new Command('farm')
+  .description('Turns a pile of diskless PCs and this server into one cluster.')
+  .option('-C, --directory <dir>', 'the farm directory (default: $FARM_DIR, or upwards from here)')
+  .version(version(), '-V, --version')
+  .showHelpAfterError('(farm --help shows all commands)')
+  .exitOverride();
+
+for (const add of [initCommand, imageCommand, addNodeCommand, serveCommand, statusCommand, mapCommand, labCommand]) {
+  for (const command of [add()].flat()) program.addCommand(command.copyInheritedSettings(program));
+}
+
+// A reader that stops early (`farm status | head -1`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 2));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (!(error instanceof FarmError)) {
+    // A bug: its stack is what mends it.
+    process.stderr.write(`farm: internal error; please report it with what is below\n${error instanceof Error ? error.stack : String(error)}\n`);
+    return 2;
+  }
+  process.stderr.write(`farm: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`);
+  return 2;
+}

@@ -1,0 +1,32 @@
+// Where the program's own files are: templates, recipes and the agent lie beside dist/.
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { FarmError } from '../base/errors.ts';
+import type { OverlayFile } from '../tree/graft.ts';
+
+/** The package's top directory, from dist/cli/ and from src/cli/ alike. */
+const top = fileURLToPath(new URL('../..', import.meta.url));
+
+export const builtinOverlay: string = join(top, 'templates', 'root');
+export const recipesDirectory: string = join(top, 'images');
+export const commandPath: string = join(top, 'bin', 'farm');
+
+/** The iPXE script's template. */
+export function scriptTemplate(): { readonly text: string; readonly origin: string } {
+  const origin = join(top, 'templates', 'boot', 'node.ipxe.hbs');
+  return { origin, text: readFileSync(origin, 'utf8') };
+}
+
+/** Files that every node gets and no template directory holds. */
+export function programFiles(): readonly OverlayFile[] {
+  const agent = join(top, 'dist', 'agent', 'farm-agent.mjs');
+  if (!existsSync(agent)) throw new FarmError('agent.missing', `the node agent ${agent} is not built`, 'run: npm run build');
+  const { size } = statSync(agent);
+  return [{ path: 'usr/lib/farm/farm-agent.mjs', mode: 0o755, uid: 0, gid: 0, body: { kind: 'file', path: Buffer.from(agent) }, size }];
+}
+
+export function version(): string {
+  const { version: text }: { version: string } = JSON.parse(readFileSync(join(top, 'package.json'), 'utf8'));
+  return text;
+}

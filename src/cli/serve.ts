@@ -1,0 +1,69 @@
+// farm serve: all services in the foreground, until a signal.
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { systemClock } from '../base/clock.ts';
+import { sentence } from '../base/errors.ts';
+import { type LogFormat, openLog } from '../base/log.ts';
+import { type ServiceName, serviceNames, startFarmServer } from '../farm/server.ts';
+import { farmDirectory } from './options.ts';
+import { builtinOverlay, programFiles, scriptTemplate } from './package.ts';
+
+interface ServeOptions {
+  readonly only: readonly ServiceName[];
+  readonly logFormat: LogFormat;
+  readonly verbose?: boolean;
+  readonly kernelArgs?: string;
+}
+
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('serve DHCP/BOOTP, TFTP, HTTP and NFS in the foreground')
+    .addOption(new Option('--only <services>', `a comma-separated choice of ${serviceNames.join(', ')}`).argParser(services).default(serviceNames, 'all'))
+    .addOption(new Option('--log-format <format>', 'for people or for programs').choices(['pretty', 'json']).default('pretty'))
+    .option('--kernel-args <args>', "added to every node's kernel command line")
+    .option('-v, --verbose', 'log more')
+    .action(async (options: ServeOptions, command: Command) => {
+      const log = openLog(options.logFormat, process.stdout, options.verbose === true ? 'debug' : 'info');
+      const server = await startFarmServer({
+        directory: farmDirectory(command),
+        only: options.only,
+        builtinOverlay,
+        programFiles: programFiles(),
+        scriptTemplate: scriptTemplate(),
+        kernelArgs: options.kernelArgs?.split(/\s+/).filter((arg) => arg !== '') ?? [],
+        log,
+        clock: systemClock,
+      });
+      const end = endingSignal();
+      log('info', 'serve.ready', { sockets: server.sockets, pid: process.pid });
+      const signal = await end;
+      log('info', 'serve.ending', { signal });
+      try {
+        await server.close();
+      } catch (error) {
+        log('error', 'serve.ended', { error: sentence(error) });
+        process.exitCode = 2;
+        return;
+      }
+      log('info', 'serve.ended');
+    });
+}
+
+function services(text: string): readonly ServiceName[] {
+  return text.split(',').map((word) => {
+    const name = serviceNames.find((candidate) => candidate === word.trim());
+    if (name === undefined) throw new InvalidArgumentError(`Services are ${serviceNames.join(', ')}.`);
+    return name;
+  });
+}
+
+/** The first SIGTERM or SIGINT. A second one ends the process at once. */
+function endingSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        resolve(signal);
+        process.once(signal, () => process.exit(2));
+      });
+    }
+  });
+}

@@ -1,0 +1,239 @@
+// BOOTP and DHCP datagrams as bytes and as values: RFC 951, RFC 1542, RFC 2131 section 2, options per RFC 2132, RFC 3046 and RFC 3396.
+import { type Ipv4, ipv4Bytes, ipv4FromBytes } from '../base/addresses.ts';
+import { ByteReader, ByteWriter } from '../base/bytes.ts';
+import { WireError } from '../base/errors.ts';
+
+//   0       1       2       3
+//   +-------+-------+-------+-------+
+//   |  op   | htype | hlen  | hops  |
+//   +-------+-------+-------+-------+
+//   |              xid              |
+//   +---------------+---------------+
+//   |     secs      |     flags     |
+//   +---------------+---------------+
+//   | ciaddr, yiaddr, siaddr, giaddr|  4 each
+//   +-------------------------------+
+//   | chaddr 16, sname 64, file 128 |
+//   +-------------------------------+
+//   | cookie 4, options ...         |
+//   +-------------------------------+
+
+/** A datagram; in a reply made by us every field is what goes on the wire, nothing is filled in by the encoder. */
+export interface DhcpPacket {
+  readonly op: 'request' | 'reply';
+  /** Hardware type (IANA): 1 Ethernet, 6 IEEE 802, 32 InfiniBand. */
+  readonly htype: number;
+  readonly hops: number;
+  readonly xid: number;
+  /** Seconds since the client began to ask. */
+  readonly secs: number;
+  /** The top bit asks for broadcast replies. */
+  readonly flags: number;
+  /** The address the client has and answers ARP for. */
+  readonly ciaddr: Ipv4;
+  /** The address it is given. */
+  readonly yiaddr: Ipv4;
+  /** The server to fetch the boot file from. */
+  readonly siaddr: Ipv4;
+  /** The relay agent that passed the request on. */
+  readonly giaddr: Ipv4;
+  /** hlen bytes, 0 to 16: IPoIB sends none (RFC 4390). */
+  readonly chaddr: Buffer;
+  /** Latin-1, up to the first NUL; empty if overloaded with options. */
+  readonly sname: string;
+  /** Latin-1, up to the first NUL; empty if overloaded with options. */
+  readonly file: string;
+  /** Whether the vendor area starts with the magic cookie 99.130.83.99. Without it there are no options. */
+  readonly cookie: boolean;
+  /** The vendor area of a datagram without the cookie, less its trailing zeros. */
+  readonly vendor: Buffer;
+  /** Raw values by code, known or not; repeated ones concatenated (RFC 3396), 52 resolved and gone. */
+  readonly options: ReadonlyMap<number, Buffer>;
+}
+
+export const broadcastFlag = 0x8000;
+
+const magicCookie = 0x63825363;
+const headerLength = 236;
+const chaddrLength = 16;
+const snameLength = 64;
+const fileLength = 128;
+/** 236 + the 64 bytes of RFC 951's vendor area. Linux's kernel client ignores shorter replies. */
+export const shortestDatagram = 300;
+const longestPart = 255;
+
+const pad = 0;
+const end = 255;
+const overload = 52;
+const messageType = 53;
+const relayAgent = 82;
+
+/** Reads one datagram. Throws `WireError`: `short`, `dhcp.op`, `dhcp.hlen`, `dhcp.option`, `dhcp.overload`. */
+export function decodePacket(datagram: Buffer): DhcpPacket {
+  const reader = new ByteReader(datagram);
+  const op = reader.u8();
+  if (op !== 1 && op !== 2) throw new WireError('dhcp.op', 0, `op is ${op}, neither request (1) nor reply (2)`);
+  const htype = reader.u8();
+  const hlen = reader.u8();
+  if (hlen > chaddrLength) throw new WireError('dhcp.hlen', 2, `hardware address of ${hlen} bytes, the field has ${chaddrLength}`);
+  const hops = reader.u8();
+  const xid = reader.u32();
+  const secs = reader.u16();
+  const flags = reader.u16();
+  const ciaddr = ipv4FromBytes(reader.take(4));
+  const yiaddr = ipv4FromBytes(reader.take(4));
+  const siaddr = ipv4FromBytes(reader.take(4));
+  const giaddr = ipv4FromBytes(reader.take(4));
+  const chaddr = reader.take(chaddrLength).subarray(0, hlen);
+  const snameAt = reader.offset;
+  const sname = reader.take(snameLength);
+  const fileAt = reader.offset;
+  const file = reader.take(fileLength);
+  const cookie = reader.left >= 4 && datagram.readUInt32BE(headerLength) === magicCookie;
+
+  const parts: [number, Buffer][] = [];
+  let overloaded = 0;
+  if (cookie) {
+    reader.skip(4);
+    readOptions(reader, parts);
+    overloaded = overloadOf(parts);
+    // RFC 2131 4.1: the file field is read before sname.
+    if ((overloaded & 1) !== 0) readOptions(new ByteReader(datagram, fileAt, fileAt + fileLength), parts);
+    if ((overloaded & 2) !== 0) readOptions(new ByteReader(datagram, snameAt, snameAt + snameLength), parts);
+  }
+  return {
+    op: op === 1 ? 'request' : 'reply',
+    htype,
+    hops,
+    xid,
+    secs,
+    flags,
+    ciaddr,
+    yiaddr,
+    siaddr,
+    giaddr,
+    chaddr,
+    sname: (overloaded & 2) !== 0 ? '' : untilNul(sname),
+    file: (overloaded & 1) !== 0 ? '' : untilNul(file),
+    cookie,
+    vendor: cookie ? Buffer.alloc(0) : withoutTrailingZeros(reader.rest()),
+    options: joined(parts),
+  };
+}
+
+/** Reads up to END; a missing END is tolerated because clients that fill the area to its last byte leave it out. */
+function readOptions(reader: ByteReader, parts: [number, Buffer][]): void {
+  while (reader.left > 0) {
+    const at = reader.offset;
+    const code = reader.u8();
+    if (code === pad) continue;
+    if (code === end) return;
+    const length = reader.left > 0 ? reader.u8() : 1;
+    if (length > reader.left) {
+      throw new WireError('dhcp.option', at, `option ${code} at offset ${at} claims ${length} bytes, ${reader.left} left`);
+    }
+    parts.push([code, reader.take(length)]);
+  }
+}
+
+/** Which of `file` (1) and `sname` (2) hold options (RFC 2132 9.3). */
+function overloadOf(parts: readonly [number, Buffer][]): number {
+  const value = parts.find(([code]) => code === overload)?.[1];
+  if (value === undefined) return 0;
+  const bits = value.length === 1 ? (value[0] ?? 0) : 0;
+  if (bits < 1 || bits > 3) throw new WireError('dhcp.overload', headerLength, `option overload is ${value.toString('hex')}, not 01, 02 or 03`);
+  return bits;
+}
+
+function joined(parts: readonly [number, Buffer][]): ReadonlyMap<number, Buffer> {
+  const options = new Map<number, Buffer>();
+  for (const [code, bytes] of parts) {
+    if (code === overload) continue;
+    const before = options.get(code);
+    options.set(code, before === undefined ? bytes : Buffer.concat([before, bytes]));
+  }
+  return options;
+}
+
+function untilNul(field: Buffer): string {
+  const nul = field.indexOf(0);
+  return field.toString('latin1', 0, nul === -1 ? field.length : nul);
+}
+
+function withoutTrailingZeros(bytes: Buffer): Buffer {
+  let length = bytes.length;
+  while (length > 0 && bytes[length - 1] === 0) length -= 1;
+  return bytes.subarray(0, length);
+}
+
+/**
+ * Writes one datagram of at least 300 bytes: option 53 first, 82 last (RFC 3046 2.1), values over 255 bytes in several parts (RFC 3396), no
+ * overload, since PXE ROMs misread it. Throws `WireError` `dhcp.field` for a name that its field cannot hold with a NUL, an impossible
+ * hardware address, or an option with code 0, 52 or 255.
+ */
+export function encodePacket(packet: DhcpPacket): Buffer {
+  const writer = new ByteWriter(600);
+  if (packet.chaddr.length > chaddrLength) throw new WireError('dhcp.field', 28, `hardware address of ${packet.chaddr.length} bytes`);
+  writer.u8(packet.op === 'request' ? 1 : 2);
+  writer.u8(packet.htype);
+  writer.u8(packet.chaddr.length);
+  writer.u8(packet.hops);
+  writer.u32(packet.xid);
+  writer.u16(packet.secs);
+  writer.u16(packet.flags);
+  for (const address of [packet.ciaddr, packet.yiaddr, packet.siaddr, packet.giaddr]) writer.put(ipv4Bytes(address));
+  writer.put(packet.chaddr);
+  writer.zeros(chaddrLength - packet.chaddr.length);
+  putName(writer, 'sname', packet.sname, snameLength);
+  putName(writer, 'file', packet.file, fileLength);
+  if (packet.cookie) {
+    writer.u32(magicCookie);
+    for (const [code, value] of inWireOrder(packet.options)) putOption(writer, code, value);
+    writer.u8(end);
+  } else {
+    writer.put(packet.vendor);
+  }
+  if (writer.length < shortestDatagram) writer.zeros(shortestDatagram - writer.length);
+  return writer.bytes();
+}
+
+/** The longest name that `file` holds with the NUL that some ROMs read on without. */
+export const longestFile = fileLength - 1;
+
+function putName(writer: ByteWriter, field: string, name: string, length: number): void {
+  const bytes = Buffer.from(name, 'latin1');
+  if (bytes.length >= length || bytes.includes(0)) {
+    throw new WireError('dhcp.field', writer.length, `${field} "${name}" does not fit in ${length} bytes with its NUL`);
+  }
+  writer.put(bytes);
+  writer.zeros(length - bytes.length);
+}
+
+function inWireOrder(options: ReadonlyMap<number, Buffer>): [number, Buffer][] {
+  const rank = (code: number) => (code === messageType ? 0 : code === relayAgent ? 2 : 1);
+  return [...options].sort(([a], [b]) => rank(a) - rank(b));
+}
+
+function putOption(writer: ByteWriter, code: number, value: Buffer): void {
+  if (code <= pad || code >= end || code === overload) throw new WireError('dhcp.field', writer.length, `${code} is no option with a value`);
+  let at = 0;
+  do {
+    const part = value.subarray(at, at + longestPart);
+    writer.u8(code);
+    writer.u8(part.length);
+    writer.put(part);
+    at += part.length;
+  } while (at < value.length);
+}
+
+/** Bytes that an option of this value takes on the wire. */
+export function optionLength(value: Buffer): number {
+  return value.length + 2 * Math.max(1, Math.ceil(value.length / longestPart));
+}
+
+/** Bytes that a datagram with a cookie and these options takes before it is padded. */
+export function datagramLength(options: ReadonlyMap<number, Buffer>): number {
+  let length = headerLength + 4 + 1;
+  for (const value of options.values()) length += optionLength(value);
+  return length;
+}

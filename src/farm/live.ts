@@ -1,0 +1,120 @@
+// The farm as it is served: farm.yaml, templates and images read again whenever they change, and published whole or not at all.
+import { type FSWatcher, readFileSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import type { Ipv4, Mac } from '../base/addresses.ts';
+import { FarmError, sentence } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { formatMap } from '../cluster/map.ts';
+import { renderOverlay } from '../overlay/render.ts';
+import { readOverlaySources } from '../overlay/sources.ts';
+import type { OverlayFile } from '../tree/graft.ts';
+import { configFile, type Farm, loadFarm, type Node } from './config.ts';
+import { overlayDirectory, stateDirectory } from './directory.ts';
+import { templateValues } from './values.ts';
+
+/** Everything that is derived from farm.yaml and the templates, consistent in itself. */
+export interface Published {
+  readonly farm: Farm;
+  readonly overlay: readonly OverlayFile[];
+  readonly openmosixMap: string;
+  readonly byMac: ReadonlyMap<Mac, Node>;
+  readonly byAddress: ReadonlyMap<Ipv4, Node>;
+  readonly byName: ReadonlyMap<string, Node>;
+}
+
+export interface LiveFarmOptions {
+  readonly directory: string;
+  /** The built-in overlay, `templates/root`. */
+  readonly builtinOverlay: string;
+  /** Files that come with the program rather than from a template directory, such as the agent. */
+  readonly programFiles: readonly OverlayFile[];
+  readonly log: Log;
+}
+
+/** A burst of changes (an editor writes, renames, sets times) is taken as one. */
+const settleMilliseconds = 100;
+
+export class LiveFarm {
+  readonly directory: string;
+  readonly key: Buffer;
+  private readonly options: LiveFarmOptions;
+  private current: Published;
+  private readonly watchers: FSWatcher[] = [];
+  private readonly listeners: ((published: Published) => void)[] = [];
+  private timer: NodeJS.Timeout | undefined;
+
+  /** Reads the farm; throws what is wrong with it. */
+  constructor(options: LiveFarmOptions) {
+    this.options = options;
+    this.directory = options.directory;
+    this.key = readKey(options.directory);
+    this.current = this.publish();
+  }
+
+  /** The last state that was right. */
+  get published(): Published {
+    return this.current;
+  }
+
+  onPublish(listener: (published: Published) => void): void {
+    this.listeners.push(listener);
+  }
+
+  private publish(): Published {
+    const { directory, builtinOverlay, programFiles } = this.options;
+    const farm = loadFarm(directory);
+    const openmosixMap = farmMap(farm);
+    const sources = readOverlaySources([builtinOverlay, overlayDirectory(directory)]);
+    const overlay = [...renderOverlay(sources, templateValues(farm, this.key, openmosixMap)), ...programFiles];
+    const index = <K>(of: (node: Node) => K): ReadonlyMap<K, Node> => new Map(farm.nodes.map((node) => [of(node), node]));
+    return { farm, overlay, openmosixMap, byMac: index(({ mac }) => mac), byAddress: index(({ address }) => address), byName: index(({ name }) => name) };
+  }
+
+  /** Reads everything again. On an error the last good state stays and the error is logged. */
+  reload(): void {
+    const { log } = this.options;
+    try {
+      this.current = this.publish();
+    } catch (error) {
+      if (!(error instanceof FarmError)) throw error;
+      log('error', 'config.rejected', { error: sentence(error), hint: error.hint, kept: 'the last good configuration' });
+      return;
+    }
+    log('info', 'config.loaded', { nodes: this.current.farm.nodes.length, overlayFiles: this.current.overlay.length });
+    for (const listener of this.listeners) listener(this.current);
+  }
+
+  /** Follows changes on disk until `close`. */
+  watch(): void {
+    const changed = (): void => {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.reload(), settleMilliseconds);
+    };
+    // The directory, not the file: editors and our own commands replace farm.yaml by rename.
+    this.watchers.push(watch(this.directory, (_event, name) => (name === configFile ? changed() : undefined)));
+    this.watchers.push(watch(overlayDirectory(this.directory), { recursive: true }, changed));
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    for (const watcher of this.watchers.splice(0)) watcher.close();
+  }
+}
+
+/** The farm's openmosix.map. Empty of nodes, it is a comment. */
+export function farmMap(farm: Farm): string {
+  return formatMap(farm.nodes, `openmosix.map of the farm ${farm.name}, made from its farm.yaml`);
+}
+
+/** The farm's secret, made by `farm init`: 32 bytes in hex. */
+function readKey(directory: string): Buffer {
+  const path = join(stateDirectory(directory), 'key');
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new FarmError('key.missing', `the farm's key ${path} cannot be read: ${sentence(error)}`, 'farm init makes it; restore it from a backup', error);
+  }
+  if (!/^[0-9a-f]{64}$/.test(text)) throw new FarmError('key.invalid', `${path} holds no key`, 'it must be 64 hex digits; restore it from a backup');
+  return Buffer.from(text, 'hex');
+}

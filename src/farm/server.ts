@@ -1,0 +1,197 @@
+// All services of one farm: starts them, answers their questions from the registry, and notes what they see of each machine.
+import type { Ipv4, Mac } from '../base/addresses.ts';
+import type { Clock } from '../base/clock.ts';
+import { FarmError, sentence, WireError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { Service } from '../base/service.ts';
+import type { HttpAnswer } from '../boot/answers.ts';
+import { type HttpRequest, startHttpServer } from '../boot/http.ts';
+import { type AgentReport, parseAgentReport, reportPath } from '../cluster/report.ts';
+import type { DhcpExchange } from '../dhcp/answer.ts';
+import { startDhcpServer } from '../dhcp/server.ts';
+import type { NfsEvent } from '../nfs/exports.ts';
+import { startNfsServer } from '../nfs/server.ts';
+import { tftpBytes, tftpFileBelow } from '../tftp/files.ts';
+import { startTftpServer } from '../tftp/server.ts';
+import type { OverlayFile } from '../tree/graft.ts';
+import { type BootFiles, bootFiles } from './boot-files.ts';
+import type { Network, Node } from './config.ts';
+import { controlSocket } from './directory.ts';
+import { Images } from './images.ts';
+import { LiveFarm } from './live.ts';
+import { Observatory } from './observatory.ts';
+import { beginsBoot, type Stage } from './observed.ts';
+import { bootPlan, dhcpQuestions } from './planning.ts';
+import { type FarmStatus, farmStatus } from './status.ts';
+import { handleKey } from './values.ts';
+import { NodeViews } from './views.ts';
+
+export const serviceNames = ['dhcp', 'tftp', 'http', 'nfs'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
+export interface FarmServerOptions {
+  readonly directory: string;
+  readonly only: readonly ServiceName[];
+  readonly builtinOverlay: string;
+  readonly programFiles: readonly OverlayFile[];
+  readonly scriptTemplate: { readonly text: string; readonly origin: string };
+  /** Added to every node's kernel command line. */
+  readonly kernelArgs: readonly string[];
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** Binds every service or none. Throws `FarmError` when one cannot be bound or the farm is not right. */
+export async function startFarmServer(options: FarmServerOptions): Promise<Service> {
+  const server = new FarmServer(options);
+  try {
+    await server.start();
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+  return server;
+}
+
+class FarmServer implements Service {
+  readonly name = 'farm';
+  private readonly options: FarmServerOptions;
+  private readonly live: LiveFarm;
+  private readonly images: Images;
+  private readonly views: NodeViews;
+  private readonly observatory: Observatory;
+  private readonly files: BootFiles;
+  private readonly reports = new Map<string, AgentReport>();
+  private readonly services: Service[] = [];
+  private readonly network: Network;
+
+  constructor(options: FarmServerOptions) {
+    const { directory, log, clock } = options;
+    this.options = options;
+    this.live = new LiveFarm(options);
+    const [network] = this.live.published.farm.networks;
+    if (network === undefined) throw new FarmError('config.invalid', 'the farm has no network', 'add one to farm.yaml');
+    this.network = network;
+    this.images = new Images(directory, this.live.published.overlay);
+    this.views = new NodeViews(this.live, this.images, clock, log);
+    this.observatory = new Observatory(directory);
+    this.files = bootFiles(this.live, (node) => this.plan(node), options.scriptTemplate);
+  }
+
+  get sockets(): readonly string[] {
+    return this.services.flatMap(({ sockets }) => sockets);
+  }
+
+  async start(): Promise<void> {
+    const { log, clock, only } = this.options;
+    const address = this.network.address.address;
+    const starters: Record<ServiceName, () => Promise<Service>> = {
+      dhcp: () =>
+        startDhcpServer({
+          address,
+          interface: this.network.interface,
+          questions: dhcpQuestions(this.live, (node) => this.plan(node)),
+          observe: (exchange) => this.noteDhcp(exchange),
+          log,
+          clock,
+        }),
+      tftp: () => startTftpServer({ address, source: (path, client) => this.tftpFile(path, client), log, clock }),
+      http: () => startHttpServer({ address, port: this.live.published.farm.httpPort, routes: (request) => this.answer(request), log, clock }),
+      nfs: () =>
+        startNfsServer({ address, portmap: false, exports: this.views, key: handleKey(this.live.key), observe: (event) => this.noteNfs(event), log, clock }),
+    };
+    for (const name of serviceNames) if (only.includes(name)) this.services.push(await starters[name]());
+    // Last, so that a second server is stopped by a taken port before it takes the first one's socket away.
+    this.services.push(await startHttpServer({ socketPath: controlSocket(this.options.directory), routes: (request) => this.answer(request), log, clock }));
+    this.live.watch();
+  }
+
+  private plan(node: Node): ReturnType<typeof bootPlan> {
+    return bootPlan(this.live.published.farm, node, this.images, this.options.kernelArgs);
+  }
+
+  private note(mac: Mac, stage: Stage, address: Ipv4 | undefined, detail: string | undefined): void {
+    this.observatory.note({ mac, stage, at: this.options.clock.now(), address, detail });
+  }
+
+  /** Notes a stage of the node that has this address; other addresses are nobody's. */
+  private noteNode(client: Ipv4 | undefined, stage: Stage, detail: string): Node | undefined {
+    const node = client === undefined ? undefined : this.live.published.byAddress.get(client);
+    if (node !== undefined) this.note(node.mac, stage, client, detail);
+    return node;
+  }
+
+  private noteDhcp({ mac, host, client, event }: DhcpExchange): void {
+    if (mac === undefined) return;
+    const detail = [client.firmware, client.loader === 'none' ? (client.bootp ? 'BOOTP' : 'an operating system') : client.loader].join(' ');
+    if (host === undefined) {
+      if (event === 'dhcp.ignore') this.note(mac, 'seen', undefined, detail);
+      return;
+    }
+    const machine = this.observatory.get(mac);
+    if (beginsBoot(client.loader, machine, this.options.clock.now())) this.note(mac, 'dhcp', host.address, detail);
+  }
+
+  private noteNfs(event: NfsEvent): void {
+    if (event.kind === 'mounted') this.noteNode(event.client, 'root', `mounted ${event.path}`);
+  }
+
+  private async tftpFile(path: string, client: Ipv4): ReturnType<typeof tftpFileBelow> {
+    const found = this.files.find(path, client);
+    if (found === undefined) return undefined;
+    this.noteNode(client, found.stage, found.detail);
+    if (found.body.kind === 'text') return tftpBytes(Buffer.from(found.body.text));
+    return tftpFileBelow(found.body.directory, found.body.path);
+  }
+
+  private async answer(request: HttpRequest): Promise<HttpAnswer | undefined> {
+    const { path, client } = request;
+    if (path === '/status') return { kind: 'json', value: this.status() };
+    if (client === undefined) return undefined;
+    if (path === reportPath) return this.takeReport(request, client);
+    if (path === '/stage') return this.takeStage(request, client);
+    const found = this.files.find(path.slice(1), client);
+    if (found === undefined) return undefined;
+    this.noteNode(client, found.stage, found.detail);
+    return found.body.kind === 'text' ? { ...found.body, type: 'text/plain; charset=utf-8' } : found.body;
+  }
+
+  /** The initramfs says how far it is, or why it cannot go on. */
+  private takeStage({ query }: HttpRequest, client: Ipv4): HttpAnswer {
+    const stage = query.get('stage') ?? '';
+    const detail = (query.get('detail') ?? '').replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
+    const node = this.noteNode(client, stage === 'failed' ? 'failed' : stage === 'root' ? 'root' : 'kernel', detail === '' ? stage : detail);
+    if (node === undefined) return { kind: 'error', status: 403, message: `${client} is no node of this farm` };
+    const level = stage === 'failed' ? 'warn' : 'info';
+    this.options.log(level, 'node.stage', { node: node.name, stage, detail });
+    return { kind: 'text', text: 'noted\n' };
+  }
+
+  private takeReport({ body }: HttpRequest, client: Ipv4): HttpAnswer {
+    const node = this.live.published.byAddress.get(client);
+    if (node === undefined) return { kind: 'error', status: 403, message: `${client} is no node of this farm` };
+    let report: AgentReport;
+    try {
+      report = parseAgentReport(JSON.parse((body ?? Buffer.alloc(0)).toString()));
+    } catch (error) {
+      if (!(error instanceof WireError || error instanceof SyntaxError)) throw error;
+      return { kind: 'error', status: 400, message: `no agent report: ${sentence(error)}` };
+    }
+    const before = this.observatory.get(node.mac)?.stage;
+    this.reports.set(node.name, report);
+    this.noteNode(client, report.stage, `${report.system}, agent ${report.version}`);
+    if (before !== report.stage) this.options.log('info', 'node.stage', { node: node.name, stage: report.stage, detail: report.system });
+    return { kind: 'text', text: 'noted\n' };
+  }
+
+  private status(): FarmStatus {
+    return farmStatus(this.live.published.farm, this.observatory.all(), this.reports, true, this.options.clock.now());
+  }
+
+  async close(): Promise<void> {
+    this.live.close();
+    await Promise.all(this.services.splice(0).map((service) => service.close()));
+    await this.views.close();
+    await this.observatory.close();
+  }
+}

@@ -1,0 +1,54 @@
+// What overlay templates can speak of: the farm, its servers and its nodes, in the words of docs/reference/templates.md.
+import { createHmac } from 'node:crypto';
+import type { RenderContext } from '../overlay/render.ts';
+import { type Farm, fqdn, type Node } from './config.ts';
+
+/** `key` is the farm's secret, `map` the text of openmosix.map. */
+export function templateValues(farm: Farm, key: Buffer, map: string): RenderContext {
+  const inDomain = (name: string): string => (farm.domain === '' ? name : `${name}.${farm.domain}`);
+  const [main] = farm.networks;
+  const serverName = `${farm.name}-server`;
+  return {
+    farm: {
+      name: farm.name,
+      domain: farm.domain,
+      httpPort: farm.httpPort,
+      servers: main === undefined ? [] : [{ name: serverName, fqdn: inDomain(serverName), address: main.address.address }],
+      nameServers: farm.networks.flatMap(({ nameServers }) => nameServers),
+      map: map.trimEnd(),
+      key: agentKey(key).toString('hex'),
+    },
+    nodes: farm.nodes.map((node) => nodeValues(farm, node, key)),
+  };
+}
+
+function nodeValues(farm: Farm, node: Node, key: Buffer): object & { readonly name: string } {
+  const values = {
+    name: node.name,
+    fqdn: fqdn(farm, node),
+    id: node.id,
+    mac: node.mac,
+    address: node.address,
+    network: { name: node.network.name, prefix: node.network.address.prefix, server: node.network.address.address, router: node.network.router },
+    profile: node.profile.name,
+    image: node.profile.image,
+    consoleLogin: node.profile.consoleLogin,
+    machineId: machineId(key, node),
+  };
+  return values;
+}
+
+/** machine-id(5): 32 hex digits, stable for a node, different in every farm, and telling nothing of its hardware. */
+function machineId(key: Buffer, node: Node): string {
+  return createHmac('sha256', key).update(`machine-id\0${node.mac}`).digest('hex').slice(0, 32);
+}
+
+/** The nodes' shared secret. Derived, so that a node never holds the key of the server's file handles. */
+function agentKey(key: Buffer): Buffer {
+  return createHmac('sha256', key).update('agent').digest();
+}
+
+/** The key of NFS file handles. */
+export function handleKey(key: Buffer): Buffer {
+  return createHmac('sha256', key).update('nfs handles').digest();
+}

@@ -1,0 +1,149 @@
+// Runs mmdebstrap(1): Debian packages in, a tar of the root file system out. Kernel, loaders and busybox come in the same tar, set apart.
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { FarmError, sentence, systemCode } from '../base/errors.ts';
+import { run } from '../base/processes.ts';
+import { hostMirror, sourceLines } from './mirror.ts';
+import type { Recipe } from './recipe.ts';
+
+/** In the tar, the directory of what belongs beside the root: `kernel/`, `busybox/`, `ipxe/` as dpkg-deb unpacks them, and `packages`. */
+export const asideName = '.farm-build';
+
+// Run by mmdebstrap when everything is installed, outside the chroot, with the root as $1. The kernel package is unpacked, not
+// installed: its scripts would build an initramfs. Only lib/modules goes into the root, and not by unpacking over /lib, which is a
+// symlink there (warewulf's known issues). One tar for all of it, because in a user namespace a hook can write nowhere else.
+const hook = `
+set -eu
+root=$1
+aside=$root/${asideName}
+mkdir "$aside" "$aside/debs"
+export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
+depends=$(apt-cache show --no-all-versions "$kernel" | sed -n 's/^Depends:.*\\(linux-image-[0-9][^ ,]*\\).*/\\1/p')
+cd "$aside/debs"
+apt-get download -qq "\${depends:-$kernel}" busybox-static ipxe >&2
+for deb in *.deb; do
+  name=$(dpkg-deb --field "$deb" Package)
+  case $name in linux-*) part=kernel ;; busybox-*) part=busybox ;; *) part=$name ;; esac
+  dpkg-deb --extract "$deb" "$aside/$part"
+  echo "$part $name $(dpkg-deb --field "$deb" Version)" >>"$aside/packages"
+done
+rm -r "$aside/debs"
+for modules in "$aside"/kernel/lib/modules/* "$aside"/kernel/usr/lib/modules/*; do
+  [ -d "$modules" ] || continue
+  release=\${modules##*/}
+  mkdir -p "$root/usr/lib/modules"
+  mv "$modules" "$root/usr/lib/modules/"
+  chroot "$root" depmod "$release"
+  echo "$release" >"$aside/release"
+done
+rm -rf "$root/etc/ssh/"ssh_host_*_key* "$root/var/lib/systemd/random-seed"
+`;
+
+/** Lines of mmdebstrap's that are about itself, not about the progress. */
+const uninteresting = /tempdir|signed-by|chosen format|chroot architecture|running --customize-hook|^success/;
+
+/**
+ * Starts mmdebstrap and hands its tar to `consume`. Throws `FarmError` `image.privilege`, `program.missing`, `program.failed`; when it
+ * throws, or `signal` aborts, mmdebstrap has ended.
+ */
+export async function bootstrap<T>(
+  recipe: Recipe,
+  options: { readonly onProgress: (detail: string) => void; readonly signal: AbortSignal },
+  consume: (tar: Readable) => Promise<T>,
+): Promise<T> {
+  const args = bootstrapArguments(recipe, await chooseMode());
+  // SIGTERM to mmdebstrap alone: it ends apt and dpkg, unmounts and removes its directory.
+  const child = spawn('mmdebstrap', args, {
+    env: { ...process.env, SOURCE_DATE_EPOCH: String(recipe.epoch), LC_ALL: 'C.UTF-8' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal: options.signal,
+  });
+  const complaints: string[] = [];
+  let partial = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (partial + chunk).split(/[\r\n]+/);
+    partial = lines.pop() ?? '';
+    for (const line of lines) {
+      const note = /^I: (.*)/.exec(line)?.[1];
+      if (note === undefined) complaints.push(line);
+      else if (!uninteresting.test(note)) options.onProgress(note);
+    }
+    complaints.splice(0, Math.max(0, complaints.length - quotedLines));
+  });
+  const ended = new Promise<string>((resolve, reject) => {
+    child.once('error', (error) => {
+      if (systemCode(error) === 'ENOENT') reject(new FarmError('program.missing', 'mmdebstrap is not installed', 'apt-get install mmdebstrap', error));
+      else if (!options.signal.aborted) reject(error);
+    });
+    child.once('close', (code, signal) => resolve(signal ?? String(code)));
+  });
+  const consumed = consume(child.stdout);
+  consumed.catch(() => child.stdout.destroy()); // or mmdebstrap would wait for ever with a full pipe
+  const [result, status] = await Promise.allSettled([consumed, ended]);
+  options.signal.throwIfAborted();
+  if (status.status === 'rejected') throw status.reason;
+  // What is wrong with the tar is a consequence if mmdebstrap failed first, and the cause if its pipe was closed.
+  if (result.status === 'rejected' && result.reason instanceof FarmError) throw result.reason;
+  if (status.value !== '0') {
+    const call = args.filter((arg) => !arg.includes('\n')).join(' ');
+    throw new FarmError('program.failed', `mmdebstrap ended with ${status.value}:\n  ${complaints.join('\n  ')}`, `the call was: mmdebstrap ${call}`);
+  }
+  if (result.status === 'rejected') throw result.reason;
+  return result.value;
+}
+
+/** How much of mmdebstrap's complaints is quoted when it fails. */
+const quotedLines = 8;
+
+function bootstrapArguments(recipe: Recipe, mode: 'root' | 'unshare'): string[] {
+  const mirror = recipe.mirror ?? hostMirror(hostSources());
+  return [
+    `--mode=${mode}`,
+    '--variant=minbase',
+    '--format=tar',
+    '--architectures=amd64',
+    `--include=${recipe.packages.join(',')}`,
+    '--aptopt=APT::Install-Recommends "false"',
+    ...recipe.exclude.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
+    `--customize-hook=kernel='${recipe.kernel}'\n${hook}`,
+    recipe.suite,
+    '-',
+    ...sourceLines(recipe.suite, mirror),
+  ];
+}
+
+function hostSources(): string[] {
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return '';
+      throw error;
+    }
+  };
+  let names: string[] = [];
+  try {
+    names = readdirSync('/etc/apt/sources.list.d').filter((name) => /\.(list|sources)$/.test(name));
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
+  return [read('/etc/apt/sources.list'), ...names.sort().map((name) => read(join('/etc/apt/sources.list.d', name)))];
+}
+
+/** Packages' scripts want to be root: as root in a chroot, else in a user namespace if this user may make one with more than one id. */
+async function chooseMode(): Promise<'root' | 'unshare'> {
+  if (process.geteuid?.() === 0) return 'root';
+  try {
+    await run('unshare', ['--user', '--map-auto', '--map-root-user', 'true']);
+    return 'unshare';
+  } catch (error) {
+    throw new FarmError(
+      'image.privilege',
+      `an image is built by root or in a user namespace, and this user can make none (${sentence(error)})`,
+      'run it with sudo; or apt-get install uidmap, and give the user a range of ids in /etc/subuid and /etc/subgid (subuid(5))',
+      error,
+    );
+  }
+}

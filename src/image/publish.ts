@@ -1,0 +1,71 @@
+// Makes a new image version appear whole or not at all: built in a directory beside, synced, renamed, and `current` replaced by rename.
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { FarmError, systemCode } from '../base/errors.ts';
+import { run } from '../base/processes.ts';
+
+const prefix = '.build-';
+
+/**
+ * Makes `<imageDirectory>/.build-PID-START` after removing what interrupted builds left. Throws `FarmError` `image.busy` if one is being
+ * built. A process is told by number and start time, so that a leftover is known for one after a reboot too.
+ */
+export function openBuildDirectory(imageDirectory: string): string {
+  mkdirSync(imageDirectory, { recursive: true });
+  for (const name of readdirSync(imageDirectory)) {
+    if (!name.startsWith(prefix)) continue;
+    const [pid, start] = name.slice(prefix.length).split('-');
+    if (start !== undefined && startTime(Number(pid)) === start) {
+      throw new FarmError('image.busy', `process ${pid} is building this image (${join(imageDirectory, name)})`, 'wait until it has ended');
+    }
+    removeTree(join(imageDirectory, name));
+  }
+  const directory = join(imageDirectory, `${prefix}${process.pid}-${startTime(process.pid)}`);
+  mkdirSync(directory, { mode: 0o755 });
+  return directory;
+}
+
+/** When a process started, in clock ticks since boot: field 22 of proc_pid_stat(5). Undefined if there is no such process. */
+function startTime(pid: number): string | undefined {
+  try {
+    // Field 2 is in parentheses and may have blanks and parentheses in it.
+    return readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ')[19];
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ESRCH') return undefined;
+    throw error;
+  }
+}
+
+export function removeTree(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
+}
+
+/**
+ * Moves a finished build to `<imageDirectory>/<version>` and makes it the current one. A version that is there already is the same, byte
+ * for byte, and may be in use: it stays, and the build is removed.
+ */
+export async function publish(buildDirectory: string, imageDirectory: string, version: string): Promise<string> {
+  const directory = join(imageDirectory, version);
+  if (existsSync(directory)) {
+    removeTree(buildDirectory);
+  } else {
+    // syncfs(2) for the whole of it: twelve thousand fsync(2) calls would take minutes on a disk.
+    await run('sync', ['--file-system', buildDirectory]);
+    renameSync(buildDirectory, directory);
+    syncDirectory(imageDirectory);
+  }
+  const link = join(imageDirectory, `${prefix}current`);
+  rmSync(link, { force: true });
+  symlinkSync(version, link);
+  renameSync(link, join(imageDirectory, 'current'));
+  syncDirectory(imageDirectory);
+  return directory;
+}
+
+function syncDirectory(directory: string): void {
+  const fd = openSync(directory, 'r');
+  fsyncSync(fd);
+  closeSync(fd);
+}

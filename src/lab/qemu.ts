@@ -1,0 +1,45 @@
+// The QEMU command line of one diskless PC (qemu(1)): BIOS, one network card with its unmodified boot ROM, a serial console.
+import type { MachinePlan } from './plan.ts';
+
+export interface QemuPaths {
+  /** Unix socket of the serial console. */
+  readonly serial: string;
+  /** File that keeps all the console printed. */
+  readonly log: string;
+  /** Unix socket of a QMP monitor for other programs. */
+  readonly monitor: string;
+}
+
+/** How long a PC that found nothing to boot waits until it tries again: long enough to read why. */
+const retryMilliseconds = 5000;
+
+/** A comma ends a value in QEMU's option syntax; two stand for one. */
+function value(text: string): string {
+  return text.replaceAll(',', ',,');
+}
+
+/**
+ * The arguments for qemu-system-x86_64. QMP for the supervisor is on stdin and stdout. `graphics=off` makes SeaBIOS copy the text screen to
+ * the serial port (etc/sercon-port), so the console log has what the BIOS, the boot ROM and the loader print.
+ */
+export function qemuArguments(machine: MachinePlan, tap: string, paths: QemuPaths): string[] {
+  return [
+    ['-name', value(machine.name)],
+    ['-uuid', `00000000-0000-4000-8000-${machine.mac.replaceAll(':', '')}`], // what DHCP option 97 tells the server, as a real PC's would be: its own
+    ['-machine', 'pc,graphics=off'],
+    ['-accel', 'tcg,thread=multi'], // KVM inside a virtual machine often breaks, and a lab must boot the same everywhere
+    ['-cpu', 'max'], // distributions that want x86-64-v2 (RHEL 9 and its kin) do not start on the default qemu64
+    ['-smp', String(machine.cpus)],
+    ['-m', String(machine.memoryMiB)],
+    ['-nodefaults', '-no-user-config'],
+    ['-display', 'none'],
+    ['-boot', `n,reboot-timeout=${retryMilliseconds}`],
+    ['-netdev', `tap,id=net0,ifname=${tap},script=no,downscript=no`],
+    ['-device', `${machine.card},netdev=net0,mac=${machine.mac}`],
+    ['-chardev', `socket,id=console,path=${value(paths.serial)},server=on,wait=off,logfile=${value(paths.log)},logappend=on`],
+    ['-serial', 'chardev:console'],
+    ['-chardev', 'stdio,id=control,signal=off'],
+    ['-mon', 'chardev=control,mode=control'],
+    ['-qmp', `unix:${value(paths.monitor)},server=on,wait=off`],
+  ].flat();
+}

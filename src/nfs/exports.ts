@@ -1,0 +1,26 @@
+// What the NFS server asks the farm: which tree a client may mount, and whose tree a handle is of.
+import type { Ipv4 } from '../base/addresses.ts';
+import type { Tree } from '../tree/tree.ts';
+
+export interface ExportView {
+  /** Identifies the view, e.g. the node's, in file handles: 32 bits, the same for ever. */
+  readonly owner: number;
+  readonly tree: Tree;
+  /** The directory of the tree that is mounted, `usr/share`; absent or empty for its root. */
+  readonly within?: string;
+}
+
+export interface NfsExports {
+  /** The view that `client` gets by mounting `path`; undefined refuses it (ACCES). May throw `TreeError`. */
+  readonly mount: (client: Ipv4, path: string) => ExportView | undefined;
+  /** The tree of a handle. Undefined if there is no such view any more, or it is not this client's. */
+  readonly view: (owner: number, generation: number, client: Ipv4) => Tree | undefined;
+  /** The paths that `client` may mount, for `showmount -e`. */
+  readonly paths: (client: Ipv4) => readonly string[];
+}
+
+/** What happened, for whoever shows the farm. */
+export type NfsEvent =
+  | { readonly kind: 'mounted'; readonly client: Ipv4; readonly path: string; readonly owner: number }
+  | { readonly kind: 'refused'; readonly client: Ipv4; readonly path: string; readonly reason: string }
+  | { readonly kind: 'unmounted'; readonly client: Ipv4; readonly path: string };

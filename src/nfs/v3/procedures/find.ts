@@ -1,0 +1,15 @@
+// Whether a name is taken, asked by the procedures that would take it.
+import { type Name, type ObjectId, TreeError } from '../../../tree/tree.ts';
+import { permits } from '../../access.ts';
+import { demand, type OpenObject, type Request } from '../../request.ts';
+
+/** The object of that name, or undefined. ACCES if the user may not search the directory. */
+export function find(request: Request, { tree, id, attributes }: OpenObject, name: Name): ObjectId | undefined {
+  demand(permits(attributes, request.user, 'execute'));
+  try {
+    return tree.lookup(id, name);
+  } catch (error) {
+    if (error instanceof TreeError && error.code === 'NOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,56 @@
+// READDIR and READDIRPLUS. RFC 1813 3.3.16, 3.3.17.
+import type { DirectoryEntry } from '../../../tree/tree.ts';
+import { permits } from '../../access.ts';
+import { attributesOf, demand, directory, handleOf, looking, type OpenObject, type Request } from '../../request.ts';
+import type { ReaddirArguments, ReaddirplusArguments } from '../arguments.ts';
+import { entryBytes, entryObjectBytes, type ListedEntry, type ListResult, listBytes } from '../results.ts';
+
+/** The longest listing given at once, bytes, whatever is asked for: some 1500 entries with attributes, a few milliseconds of everybody's time. */
+const listMax = 256 * 1024;
+
+interface Bounds {
+  /** Of the whole result, bytes. */
+  readonly total: number;
+  /** Of names, ids and cookies; the first entry is given in any case. */
+  readonly names: number;
+}
+
+export function readdir(request: Request, { directory: handle, cookie, count }: ReaddirArguments): ListResult {
+  return looking(request, handle, (object) => list(request, object, cookie, { total: count, names: listMax }, false));
+}
+
+export function readdirplus(request: Request, { directory: handle, cookie, directoryCount, count }: ReaddirplusArguments): ListResult {
+  return looking(request, handle, (object) => list(request, object, cookie, { total: count, names: directoryCount }, true));
+}
+
+function list(request: Request, object: OpenObject, cookie: number, bounds: Bounds, plus: boolean) {
+  const parent = directory(object);
+  demand(permits(parent.attributes, request.user, 'read'));
+  demand(Number.isSafeInteger(cookie), 'BAD_COOKIE');
+  // Who may not search a directory learns its names and nothing else.
+  const withObjects = plus && permits(parent.attributes, request.user, 'execute');
+  const limit = Math.min(bounds.total, listMax);
+  const entries: ListedEntry[] = [];
+  let total = listBytes;
+  let names = 0;
+  for (const entry of allEntries(parent, cookie)) {
+    const size = entryBytes(entry.name);
+    total += plus ? size + entryObjectBytes : size;
+    names += size;
+    if (total > limit || (names > bounds.names && entries.length > 0)) {
+      demand(entries.length > 0, 'TOOSMALL');
+      return { entries, endOfDirectory: false };
+    }
+    const { name, id, cookie: resume } = entry;
+    const more = withObjects ? { attributes: attributesOf(parent, id), handle: handleOf(request, parent, id) } : undefined;
+    entries.push({ name, id, cookie: resume, object: more });
+  }
+  return { entries, endOfDirectory: true };
+}
+
+/** The directory's entries after `cookie`, with the two that every directory has. */
+function* allEntries({ tree, id }: OpenObject, cookie: number): Iterable<DirectoryEntry> {
+  if (cookie < 1) yield { name: '.', id, cookie: 1 };
+  if (cookie < 2) yield { name: '..', id: tree.parent(id), cookie: 2 };
+  yield* tree.entries(id, Math.max(cookie, 2));
+}

@@ -1,0 +1,24 @@
+// LOOKUP and READLINK. RFC 1813 3.3.3, 3.3.5.
+import type { ObjectId } from '../../../tree/tree.ts';
+import { permits } from '../../access.ts';
+import { attributesOf, demand, directory, entryName, handleOf, looking, type OpenObject, type Request } from '../../request.ts';
+import type { FileHandle, NameAt } from '../arguments.ts';
+import type { LookupResult, ReadlinkResult } from '../results.ts';
+
+export function lookup(request: Request, { directory: handle, name }: NameAt): LookupResult {
+  return looking(request, handle, (object) => {
+    const found = resolve(request, directory(object), name);
+    return { handle: handleOf(request, object, found), object: attributesOf(object, found) };
+  });
+}
+
+function resolve(request: Request, parent: OpenObject, name: string): ObjectId {
+  demand(permits(parent.attributes, request.user, 'execute'));
+  if (name === '.') return parent.id;
+  if (name === '..') return parent.tree.parent(parent.id);
+  return parent.tree.lookup(parent.id, entryName(name, 'INVAL'));
+}
+
+export function readlink(request: Request, handle: FileHandle): ReadlinkResult {
+  return looking(request, handle, ({ tree, id }) => ({ target: tree.readlink(id) }));
+}

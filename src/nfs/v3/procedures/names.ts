@@ -1,0 +1,90 @@
+// REMOVE, RMDIR, RENAME and LINK. RFC 1813 3.3.12 to 3.3.15.
+import type { Attributes } from '../../../tree/tree.ts';
+import { mayChangeNames, mayRemove, permits } from '../../access.ts';
+import type { FileAttributes, Wcc } from '../../attributes.ts';
+import { attributesOf, changing, demand, directory, entryName, type OpenObject, open, type Request, refusal, wccOf } from '../../request.ts';
+import type { LinkArguments, NameAt, RenameArguments } from '../arguments.ts';
+import type { ChangeResult, LinkResult, RenameResult } from '../results.ts';
+import { find } from './find.ts';
+
+export function remove(request: Request, { directory: handle, name }: NameAt): Promise<ChangeResult> {
+  return changing(request, handle, (object) => {
+    const parent = directory(object);
+    removable(request, parent, entryName(name, 'INVAL'));
+    parent.tree.remove(parent.id, name);
+    return {};
+  });
+}
+
+export function rmdir(request: Request, { directory: handle, name }: NameAt): Promise<ChangeResult> {
+  return changing(request, handle, (object) => {
+    const parent = directory(object);
+    removable(request, parent, entryName(name, 'INVAL'));
+    parent.tree.removeDirectory(parent.id, name);
+    return {};
+  });
+}
+
+/** What is about to lose its name: ACCES if the directory may not be changed, PERM if it is sticky and neither is the user's. */
+function removable(request: Request, parent: OpenObject, name: string): Attributes {
+  demand(permits(parent.attributes, request.user, 'execute'));
+  const object = parent.tree.attributes(parent.tree.lookup(parent.id, name));
+  demand(mayChangeNames(parent.attributes, request.user));
+  demand(mayRemove(parent.attributes, object, request.user), 'PERM');
+  return object;
+}
+
+export async function rename(request: Request, args: RenameArguments): Promise<RenameResult> {
+  let from: OpenObject | undefined;
+  let to: OpenObject | undefined;
+  let wcc: { readonly from: Wcc; readonly to: Wcc } | undefined;
+  try {
+    from = open(request, args.from.directory);
+    to = open(request, args.to.directory);
+    move(request, directory(from), args.from.name, directory(to), args.to.name);
+    wcc = { from: wccOf(request, from), to: wccOf(request, to) };
+    await from.tree.stable();
+    return { status: 'OK', ...wcc };
+  } catch (error) {
+    return { status: refusal(request, error), ...(wcc ?? { from: wccOf(request, from), to: wccOf(request, to) }) };
+  }
+}
+
+function move(request: Request, from: OpenObject, name: string, to: OpenObject, newName: string): void {
+  demand(sameView(from, to), 'XDEV');
+  const object = removable(request, from, entryName(name, 'INVAL'));
+  const replaced = find(request, to, entryName(newName, 'EXIST'));
+  demand(mayChangeNames(to.attributes, request.user));
+  if (replaced !== undefined) demand(mayRemove(to.attributes, to.tree.attributes(replaced), request.user), 'PERM');
+  // Its `..` changes with it.
+  if (object.kind === 'directory' && from.id !== to.id) demand(permits(object, request.user, 'write'));
+  from.tree.rename(from.id, name, to.id, newName);
+}
+
+function sameView({ fsid: one }: OpenObject, { fsid: other }: OpenObject): boolean {
+  return one.owner === other.owner && one.generation === other.generation;
+}
+
+export async function link(request: Request, args: LinkArguments): Promise<LinkResult> {
+  let object: OpenObject | undefined;
+  let parent: OpenObject | undefined;
+  let changed: { readonly attributes: FileAttributes; readonly wcc: Wcc } | undefined;
+  try {
+    object = open(request, args.file);
+    parent = open(request, args.link.directory);
+    addLink(request, object, directory(parent), args.link.name);
+    changed = { attributes: attributesOf(object, object.id), wcc: wccOf(request, parent) };
+    await parent.tree.stable();
+    return { status: 'OK', ...changed };
+  } catch (error) {
+    return { status: refusal(request, error), ...(changed ?? { attributes: object, wcc: wccOf(request, parent) }) };
+  }
+}
+
+function addLink(request: Request, object: OpenObject, parent: OpenObject, name: string): void {
+  demand(sameView(object, parent), 'XDEV');
+  demand(object.attributes.kind !== 'directory', 'ISDIR');
+  demand(find(request, parent, entryName(name, 'EXIST')) === undefined, 'EXIST');
+  demand(mayChangeNames(parent.attributes, request.user));
+  parent.tree.link(object.id, parent.id, name);
+}

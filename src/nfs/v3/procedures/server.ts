@@ -1,0 +1,37 @@
+// FSSTAT, FSINFO and PATHCONF: what the server and its file system are like. RFC 1813 3.3.18 to 3.3.20.
+import { nameMax } from '../../../tree/tree.ts';
+import { fileSizeMax } from '../../attributes.ts';
+import { looking, type Request } from '../../request.ts';
+import type { FileHandle } from '../arguments.ts';
+import type { FsinfoResult, FsstatResult, PathconfResult, ServerInfo } from '../results.ts';
+import { transferMax } from './data.ts';
+
+/** FSF3_LINK, FSF3_SYMLINK, FSF3_HOMOGENEOUS, FSF3_CANSETTIME */
+const properties = 0x01 | 0x02 | 0x08 | 0x10;
+
+/** The most names that trees give one object, as ext4. */
+const linkMax = 65_000;
+
+const info: ServerInfo = {
+  readMax: transferMax,
+  // What clients use unless told otherwise: large enough for full speed, small enough that one reader does not keep the others waiting.
+  readPreferred: 256 * 1024,
+  writeMax: transferMax,
+  writePreferred: 256 * 1024,
+  multiple: 4096,
+  directoryPreferred: 64 * 1024,
+  fileSizeMax,
+  properties,
+};
+
+export function fsstat(request: Request, handle: FileHandle): FsstatResult {
+  return looking(request, handle, ({ tree }) => ({ space: tree.space() }));
+}
+
+export function fsinfo(request: Request, handle: FileHandle): FsinfoResult {
+  return looking(request, handle, () => ({ info }));
+}
+
+export function pathconf(request: Request, handle: FileHandle): PathconfResult {
+  return looking(request, handle, () => ({ linkMax, nameMax }));
+}

@@ -1,0 +1,125 @@
+// Overlay templates into overlay files: `.hbs` rendered by Handlebars for the farm or for each node, everything else as it is.
+import Handlebars from 'handlebars';
+import { FarmError, sentence } from '../base/errors.ts';
+import type { OverlayFile } from '../tree/graft.ts';
+
+/** One file of an overlay directory. */
+export interface OverlaySource {
+  /** Laid out as it lands on the node, `etc/hosts.hbs`; names may be templates too: `etc/hostname$$HOST={{node.name}}$$.hbs`. */
+  readonly path: string;
+  /** Where it came from, for error messages. */
+  readonly origin: string;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly body: OverlayFile['body'] | { readonly kind: 'template'; readonly text: string };
+  /** Bytes, where the body is a file's. */
+  readonly size: number;
+}
+
+/** What a template can speak of: the same values for every template of a farm. */
+export interface RenderContext {
+  readonly farm: object;
+  readonly nodes: readonly (object & { readonly name: string })[];
+}
+
+export const templateSuffix = '.hbs';
+
+/** A first line that gives a rendered file its mode: `{{!-- mode=0600 --}}`. */
+const header = /^\{\{!--\s*mode=(0[0-7]{3,4})\s*--\}\}\r?\n/;
+
+/** Thrown by `{{omit}}`: this node does not get this file. */
+class Omitted extends Error {}
+
+/**
+ * Renders every source. A template whose name speaks of `node` is rendered for each node, all others once. Sorted by path, so equal
+ * inputs give equal outputs. Throws `FarmError` `overlay.render` with file, line and node for anything a template needs and does not
+ * find: never an empty string.
+ */
+export function renderOverlay(sources: readonly OverlaySource[], context: RenderContext): readonly OverlayFile[] {
+  const files = new Map<string, OverlayFile>();
+  for (const source of sources) {
+    for (const file of renderSource(source, context)) {
+      if (files.has(file.path)) {
+        const clash = `${source.origin}: a second file is rendered as ${file.path}`;
+        throw new FarmError('overlay.clash', clash, 'a template that differs by node needs {{node.name}} in its name');
+      }
+      files.set(file.path, file);
+    }
+  }
+  return [...files.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function renderSource(source: OverlaySource, context: RenderContext): readonly OverlayFile[] {
+  const { body, size } = source;
+  const owner = { uid: 0, gid: 0 };
+  if (body.kind !== 'template') return [{ ...owner, path: landing(source, source.path), mode: source.mode, body, size }];
+
+  const stated = header.exec(body.text)?.[1];
+  const mode = stated === undefined ? source.mode : Number.parseInt(stated, 8);
+  const text = compile(body.text, source.origin);
+  const name = compile(source.path.slice(0, -templateSuffix.length), source.origin);
+  const render = (values: object, who: string): readonly OverlayFile[] => {
+    const rendered = apply(text, values, source.origin, who);
+    const path = rendered === undefined ? undefined : apply(name, values, source.origin, who);
+    if (rendered === undefined || path === undefined) return [];
+    const bytes = Buffer.from(rendered);
+    return [{ ...owner, path: landing(source, path), mode, body: { kind: 'bytes', bytes }, size: bytes.length }];
+  };
+  const common = { farm: context.farm, nodes: context.nodes };
+  if (!source.path.includes('{{')) return render(common, 'for all nodes');
+  return context.nodes.flatMap((node) => render({ ...common, node }, `for node ${node.name}`));
+}
+
+/** The path as trees have it, one character a byte; refuses what would not land inside the root. */
+function landing(source: OverlaySource, path: string): string {
+  if (path.split('/').some((part) => part === '' || part === '.' || part === '..')) {
+    throw new FarmError('overlay.path', `${source.origin}: "${path}" is no path inside the root`, 'name the file as it is to land on the node');
+  }
+  return Buffer.from(path).toString('latin1');
+}
+
+/** Renders one template that stands alone, such as a boot menu. Same strictness, same errors. */
+export function renderTemplate(text: string, origin: string, values: object): string {
+  const rendered = apply(compile(text, origin), values, origin, 'rendered alone');
+  if (rendered === undefined) throw new FarmError('overlay.render', `${origin}: {{omit}} is for overlay files`, 'remove it');
+  return rendered;
+}
+
+/** Our own instance: helpers registered elsewhere in the process do not reach the templates. */
+const handlebars = Handlebars.create();
+handlebars.registerHelper('omit', () => {
+  throw new Omitted();
+});
+
+type Template = (values: object) => string;
+
+function compile(text: string, origin: string): Template {
+  try {
+    // strict: a name that is not there throws; noEscape: these are configuration files, not HTML.
+    return handlebars.compile(handlebars.parse(text), { strict: true, noEscape: true, knownHelpers: { omit: true } });
+  } catch (error) {
+    throw new FarmError('overlay.template', `${origin}: ${sentence(error)}`, 'correct the template', error);
+  }
+}
+
+/** undefined if the template asked to be left out. */
+function apply(template: Template, values: object, origin: string, who: string): string | undefined {
+  try {
+    return template(values);
+  } catch (error) {
+    if (error instanceof Omitted) return undefined;
+    const [complaint, line] = splitComplaint(sentence(error));
+    throw new FarmError(
+      'overlay.render',
+      `${origin}${line}: ${who}: ${complaint}`,
+      'give the value in farm.yaml, or test for it in the template with {{#if}}',
+      error,
+    );
+  }
+}
+
+/** Handlebars ends its complaint with ` - line:column`, columns from 0. */
+function splitComplaint(text: string): readonly [complaint: string, position: string] {
+  const [, complaint, line, column] = /^(.*) - (\d+):(\d+)$/s.exec(text) ?? [];
+  return complaint === undefined ? [text, ''] : [complaint, `:${line}:${Number(column) + 1}`];
+}

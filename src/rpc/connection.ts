@@ -1,0 +1,155 @@
+// One TCP connection of an RPC client: records in, answers out, several calls in flight, and no further than its client keeps up.
+import type { Socket } from 'node:net';
+import { nextTick } from 'node:process';
+import { ByteWriter } from '../base/bytes.ts';
+import { sentence, WireError } from '../base/errors.ts';
+import type { RpcLimits } from './limits.ts';
+import type { Reply } from './message.ts';
+import { lastFragment, RecordReader } from './record.ts';
+
+/** Room for the answers to a batch of small calls; a ByteWriter grows. Below half of Buffer.poolSize, so that it comes from the pool. */
+const writerCapacity = 2048;
+
+export interface ConnectionEvents {
+  readonly answer: (message: Buffer) => Reply | Promise<Reply>;
+  /** Writes all of a reply but its tail, which it returns. */
+  readonly encode: (writer: ByteWriter, reply: Reply) => Buffer | undefined;
+  /** The connection was ended because of what came over it. */
+  readonly dropped: (reason: string) => void;
+}
+
+export class Connection {
+  private readonly socket: Socket;
+  private readonly limits: RpcLimits;
+  private readonly events: ConnectionEvents;
+  private readonly records: RecordReader;
+  private inFlight = 0;
+  /** Whole chunks that go out with the next flush, and the one being written. */
+  private chunks: Buffer[] = [];
+  private writer: ByteWriter | undefined;
+  private queuedBytes = 0;
+  private pumping = false;
+  private flushing = false;
+  private ending = false;
+
+  constructor(socket: Socket, limits: RpcLimits, events: ConnectionEvents) {
+    this.socket = socket;
+    this.limits = limits;
+    this.events = events;
+    this.records = new RecordReader(limits.recordBytes);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 60_000);
+    socket.setTimeout(limits.idleTime, () => this.idle());
+    socket.on('data', (chunk: Buffer) => {
+      this.records.push(chunk);
+      this.pump();
+    });
+    socket.on('drain', () => this.pump());
+    socket.on('error', () => socket.destroy()); // a client that vanished; 'close' follows
+  }
+
+  /** Takes no more calls; ends the connection when those under way are answered. */
+  end(): void {
+    this.ending = true;
+    this.socket.pause();
+    this.endIfDone();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  private idle(): void {
+    if (this.inFlight === 0) this.socket.destroy();
+  }
+
+  private full(): boolean {
+    return this.ending || this.inFlight >= this.limits.inFlight || this.queuedBytes + this.socket.writableLength >= this.limits.outputBytes;
+  }
+
+  /** Answers what is there until nothing is left or the connection is full; a finished call or `drain` goes on. */
+  private pump(): void {
+    if (this.pumping || this.socket.destroyed) return;
+    this.pumping = true;
+    try {
+      for (let record = this.take(); record !== undefined; record = this.take()) this.handle(record);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.events.dropped(sentence(error));
+      this.socket.destroy();
+      return;
+    } finally {
+      this.pumping = false;
+    }
+    const full = this.full();
+    this.flush();
+    if (!full) this.socket.resume();
+    else {
+      this.socket.pause();
+      // All of it may have gone straight to the kernel, and then there will be no 'drain'. Others get their turn first.
+      if (!this.full()) setImmediate(() => this.pump());
+    }
+  }
+
+  private take(): Buffer | undefined {
+    return this.full() ? undefined : this.records.next();
+  }
+
+  private handle(record: Buffer): void {
+    const reply = this.events.answer(record);
+    if (!(reply instanceof Promise)) {
+      this.append(reply);
+      return;
+    }
+    this.inFlight += 1;
+    void reply.then((settled) => {
+      this.inFlight -= 1;
+      this.append(settled);
+      this.flushSoon();
+    });
+  }
+
+  /** Adds one record, marked as a single fragment. */
+  private append(reply: Reply): void {
+    this.writer ??= new ByteWriter(writerCapacity);
+    const { writer } = this;
+    const start = writer.length;
+    writer.u32(0);
+    const tail = this.events.encode(writer, reply);
+    const length = writer.length - start - 4 + (tail?.length ?? 0);
+    writer.setU32(start, (lastFragment | length) >>> 0);
+    this.queuedBytes += length + 4;
+    if (tail !== undefined) {
+      this.chunks.push(writer.bytes(), tail);
+      this.writer = undefined;
+    }
+  }
+
+  /** Answers that become ready in one turn of the event loop go out together. */
+  private flushSoon(): void {
+    if (this.flushing) return;
+    this.flushing = true;
+    nextTick(() => {
+      this.flushing = false;
+      this.flush();
+      this.pump();
+      this.endIfDone();
+    });
+  }
+
+  private flush(): void {
+    if (this.writer !== undefined) this.chunks.push(this.writer.bytes());
+    const { chunks } = this;
+    this.chunks = [];
+    this.writer = undefined;
+    this.queuedBytes = 0;
+    if (chunks.length === 0 || this.socket.destroyed) return;
+    if (chunks.length > 1) this.socket.cork();
+    for (const chunk of chunks) this.socket.write(chunk);
+    if (chunks.length > 1) this.socket.uncork();
+  }
+
+  private endIfDone(): void {
+    if (this.ending && this.inFlight === 0) this.socket.end();
+  }
+}

@@ -1,0 +1,272 @@
+// What one node has written: objects, names and whiteouts in memory and in a journal, file contents in one file each.
+import { randomBytes } from 'node:crypto';
+import { constants, copyFileSync, fsync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { sentence, systemCode } from '../base/errors.ts';
+import { Journal, syncDirectory } from '../base/journal.ts';
+import { type Base, basePath, type Content, firstPrivateId } from './base.ts';
+import { OpenFiles } from './files.ts';
+import { type Change, type PrivateObject, rebase } from './rebase.ts';
+import { type Name, type ObjectId, type Timestamp, TreeError } from './tree.ts';
+
+/** A name in a private directory: an object, or a whiteout that hides the base's entry of that name. */
+export type PrivateEntry = { readonly id: ObjectId; readonly cookie: number } | 'whiteout';
+
+/** A journal is rewritten when it is this many times longer than after the last rewriting, and not small. */
+const compactFactor = 4;
+const compactFloor = 1 << 20;
+
+export class PrivateStore {
+  /** What lies below; replaced when the overlays are rendered anew. */
+  base: Base;
+  /** Random at creation: a wiped and refilled store is told from its predecessor by it. */
+  readonly epoch: number;
+  private readonly objects = new Map<ObjectId, PrivateObject>();
+  private readonly names = new Map<ObjectId, Map<Name, PrivateEntry>>();
+  /** Base objects of which no name is left. */
+  private readonly dropped = new Set<ObjectId>();
+  private readonly files = new OpenFiles();
+  private readonly journal: Journal<readonly Change[]>;
+  private readonly contentDirectory: string;
+  private next: number = firstPrivateId;
+  private compactedSize: number;
+  private contentNamesUnsynced = false;
+
+  private constructor(directory: string, base: Base) {
+    this.base = base;
+    this.contentDirectory = join(directory, 'content');
+    mkdirSync(this.contentDirectory, { recursive: true, mode: 0o700 });
+    const recorded: Change[] = [];
+    this.journal = Journal.open<readonly Change[]>(join(directory, 'journal'), (changes) => recorded.push(...changes));
+    const start = recorded.findLast((change) => 'start' in change)?.start;
+    this.epoch = start?.epoch ?? randomBytes(4).readUInt32BE(0);
+    const changes = rebase(recorded, base);
+    for (const change of changes) this.apply(change);
+    this.recoverContents();
+    if (start === undefined) this.journal.append([this.startRecord()]);
+    else if (changes !== recorded || start.version !== base.version) this.compact();
+    this.compactedSize = this.journal.size;
+  }
+
+  /** The version of the base that the store in `directory` was last opened over; undefined for a new one. */
+  static version(directory: string): string | undefined {
+    let first: string | undefined;
+    try {
+      [first] = readFileSync(join(directory, 'journal'), 'utf8').split('\n', 1);
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error;
+    }
+    if (first === undefined || first === '') return undefined;
+    const changes: readonly Change[] = JSON.parse(first);
+    return changes.find((change) => 'start' in change)?.start.version;
+  }
+
+  /** Opens the store in `directory` over `base`; changes made over another version of the image are carried over by path. */
+  static open(directory: string, base: Base): PrivateStore {
+    return new PrivateStore(directory, base);
+  }
+
+  private startRecord(): Change {
+    return { start: { version: this.base.version, epoch: this.epoch, next: this.next } };
+  }
+
+  object(id: ObjectId): PrivateObject | undefined {
+    return this.objects.get(id);
+  }
+
+  isDropped(id: ObjectId): boolean {
+    return this.dropped.has(id);
+  }
+
+  /** Names in the order of their cookies, whiteouts among them; undefined if the node changed nothing in this directory. */
+  entries(directory: ObjectId): ReadonlyMap<Name, PrivateEntry> | undefined {
+    return this.names.get(directory);
+  }
+
+  /** A number never given before: for an object, an entry's cookie or a content. */
+  number(): number {
+    if (this.next > 0xffff_ffff) throw new TreeError('NOSPC', 'this private tree has used up its 2^31 numbers; wipe it');
+    return this.next++;
+  }
+
+  /** Journals `changes` as one and applies them. */
+  commit(changes: readonly Change[]): void {
+    const recorded = changes.map((change) => this.withPath(change));
+    try {
+      this.journal.append(recorded);
+    } catch (error) {
+      throw ioError(error);
+    }
+    for (const change of recorded) this.apply(change);
+    if (this.journal.size > compactFloor && this.journal.size > compactFactor * this.compactedSize) this.compact();
+  }
+
+  /** Base objects are recorded with their path, by which another version of the image is searched. */
+  private withPath(change: Change): Change {
+    const id = 'put' in change ? change.put.id : 'drop' in change ? change.drop : firstPrivateId;
+    const object = id < firstPrivateId ? this.base.object(id) : undefined;
+    return object === undefined ? change : { ...change, path: basePath(this.base, object) };
+  }
+
+  private apply(change: Change): void {
+    if ('put' in change) {
+      const { id, content } = change.put;
+      const before = this.objects.get(id)?.content;
+      if (typeof before === 'number' && before !== content) this.removeContent(before);
+      this.objects.set(id, change.put);
+      this.used(id, typeof content === 'number' ? content : 0);
+    } else if ('name' in change) {
+      const [directory, name, id, cookie] = change.name;
+      this.setName(directory, name, { id, cookie });
+      this.used(cookie);
+    } else if ('whiteout' in change) {
+      this.setName(change.whiteout[0], change.whiteout[1], 'whiteout');
+    } else if ('unname' in change) {
+      this.names.get(change.unname[0])?.delete(change.unname[1]);
+    } else if ('drop' in change) {
+      this.drop(change.drop);
+    } else {
+      this.used(change.start.next - 1);
+    }
+  }
+
+  private drop(id: ObjectId): void {
+    const content = this.objects.get(id)?.content;
+    this.objects.delete(id);
+    this.names.delete(id);
+    if (id < firstPrivateId) this.dropped.add(id);
+    if (typeof content === 'number') this.removeContent(content);
+  }
+
+  private used(...numbers: readonly number[]): void {
+    this.next = Math.max(this.next, ...numbers.map((number) => number + 1));
+  }
+
+  private setName(directory: ObjectId, name: Name, entry: PrivateEntry): void {
+    let names = this.names.get(directory);
+    if (names === undefined) {
+      names = new Map();
+      this.names.set(directory, names);
+    }
+    names.delete(name); // a name given anew goes to the end, where its cookie belongs
+    names.set(name, entry);
+  }
+
+  /** Notes a written file's new size and times. They are in the content's inode as well, so nothing is journalled. */
+  touch(object: PrivateObject): void {
+    this.objects.set(object.id, object);
+  }
+
+  private contentPath(content: number): string {
+    return join(this.contentDirectory, content.toString(16));
+  }
+
+  /** The descriptor of an own content, created empty if it is not there yet. */
+  open(content: number): number {
+    const path = this.contentPath(content);
+    try {
+      return this.files.get(path, path, 'r+');
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw ioError(error);
+    }
+    this.contentNamesUnsynced = true;
+    try {
+      return this.files.get(path, path, 'w+');
+    } catch (error) {
+      throw ioError(error);
+    }
+  }
+
+  /** A new own content with the bytes of `source`: whole or, after a crash, not at all. */
+  adopt(source: Content): number {
+    const content = this.number();
+    const path = this.contentPath(content);
+    try {
+      if (source.kind === 'file') copyFileSync(source.path, `${path}.new`, constants.COPYFILE_FICLONE);
+      else writeFileSync(`${path}.new`, source.bytes);
+      renameSync(`${path}.new`, path);
+    } catch (error) {
+      throw ioError(error);
+    }
+    this.contentNamesUnsynced = true;
+    return content;
+  }
+
+  private removeContent(content: number): void {
+    const path = this.contentPath(content);
+    this.files.forget(path);
+    rmSync(path, { force: true });
+  }
+
+  /** Settles when the journal, so every name and attribute, is on disk. */
+  stable(): Promise<void> {
+    return this.journal.stable();
+  }
+
+  /** Settles when an object's bytes and everything that leads to them are on disk. */
+  async sync(id: ObjectId): Promise<void> {
+    const content = this.objects.get(id)?.content;
+    if (typeof content === 'number') {
+      const fd = this.open(content);
+      await new Promise<void>((resolve, reject) => fsync(fd, (error) => (error ? reject(ioError(error)) : resolve())));
+      if (this.contentNamesUnsynced) {
+        this.contentNamesUnsynced = false;
+        syncDirectory(this.contentDirectory);
+      }
+    }
+    await this.journal.stable();
+  }
+
+  /** After a restart: sizes and times of own contents come from their inodes, and contents that no object has are removed. */
+  private recoverContents(): void {
+    const owners = new Map<string, PrivateObject>();
+    for (const object of this.objects.values()) {
+      if (typeof object.content === 'number') owners.set(object.content.toString(16), object);
+    }
+    for (const file of readdirSync(this.contentDirectory)) {
+      const path = join(this.contentDirectory, file);
+      const owner = owners.get(file);
+      if (owner === undefined) {
+        rmSync(path, { force: true });
+        continue;
+      }
+      const { size, mtimeNs } = statSync(path, { bigint: true });
+      const mtime = timestamp(mtimeNs);
+      // futimes(2) takes a float in Node, so a time that was set comes back a little short: then the recorded one is the true one.
+      const same = Math.abs(mtime.seconds - owner.mtime.seconds + (mtime.nanoseconds - owner.mtime.nanoseconds) / 1e9) < 1e-6;
+      this.objects.set(owner.id, { ...owner, size: Number(size), mtime: same ? owner.mtime : mtime });
+    }
+  }
+
+  private compact(): void {
+    this.journal.compact(this.snapshot());
+    this.compactedSize = this.journal.size;
+  }
+
+  private *snapshot(): Iterable<readonly Change[]> {
+    yield [this.startRecord()];
+    for (const put of this.objects.values()) yield [this.withPath({ put })];
+    for (const drop of this.dropped) yield [this.withPath({ drop })];
+    for (const [directory, names] of this.names) {
+      for (const [name, entry] of names) {
+        yield entry === 'whiteout' ? [{ whiteout: [directory, name] }] : [{ name: [directory, name, entry.id, entry.cookie] }];
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.files.close();
+    await this.journal.close();
+  }
+}
+
+function ioError(error: unknown): TreeError {
+  const code = systemCode(error);
+  return new TreeError(code === 'ENOSPC' ? 'NOSPC' : code === 'EDQUOT' ? 'DQUOT' : 'IO', sentence(error), error);
+}
+
+/** Nanoseconds since the epoch as seconds and a positive rest. */
+export function timestamp(time: bigint): Timestamp {
+  const nanoseconds = ((time % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  return { seconds: Number((time - nanoseconds) / 1_000_000_000n), nanoseconds: Number(nanoseconds) };
+}

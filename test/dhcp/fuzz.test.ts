@@ -1,0 +1,102 @@
+// Hostile datagrams: mutations of real captures. Only a WireError ever comes out of the codec, nothing out of the rules.
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { WireError } from '../../src/base/errors.ts';
+import { answer } from '../../src/dhcp/answer.ts';
+import { describePacket } from '../../src/dhcp/describe.ts';
+import { decodePacket, encodePacket } from '../../src/dhcp/packet.ts';
+import { readPcap } from '../support/pcap.ts';
+import { farmOf, kernelFile, message, node, nodeMac, pxeRom, request, scriptUrl, wants } from './packets.ts';
+
+const seconds = Number(process.env['FUZZ_SECONDS'] ?? 1);
+const timeout = (seconds + 30) * 1000;
+const folder = fileURLToPath(new URL('../golden/dhcp/', import.meta.url));
+
+const seeds: readonly Buffer[] = [
+  ...readdirSync(folder)
+    .filter((name) => name.endsWith('.pcap'))
+    .flatMap((name) => readPcap(folder + name))
+    .filter(({ fromPort }) => fromPort === 67 || fromPort === 68)
+    .map(({ payload }) => payload),
+  encodePacket(request([])),
+  encodePacket(request([], { cookie: false })),
+  encodePacket(message('request', [...pxeRom, wants(1, 3, 6, 15, 66, 67)], { ciaddr: node.address })),
+];
+
+/** Changes bytes, cuts, repeats a stretch, or puts a length where it hurts. */
+const mutated = fc
+  .tuple(
+    fc.constantFrom(...seeds),
+    fc.array(fc.tuple(fc.nat(600), fc.oneof(fc.nat(255), fc.constantFrom(0, 52, 53, 54, 55, 57, 60, 61, 77, 82, 93, 97, 175, 255))), { maxLength: 12 }),
+    fc.option(fc.nat(600), { nil: undefined, freq: 3 }),
+    fc.option(fc.tuple(fc.nat(600), fc.nat(200)), { nil: undefined }),
+  )
+  .map(([seed, edits, cut, repeat]) => {
+    let bytes: Buffer = Buffer.from(seed);
+    for (const [at, value] of edits) if (at < bytes.length) bytes[at] = value;
+    if (repeat !== undefined)
+      bytes = Buffer.concat([bytes.subarray(0, repeat[0]), bytes.subarray(repeat[0], repeat[0] + repeat[1]), bytes.subarray(repeat[0])]);
+    return cut === undefined ? bytes : bytes.subarray(0, cut);
+  });
+
+const hosts = [undefined, node, { ...node, leaseSeconds: 60, rootPath: 'r'.repeat(300), domain: 'd'.repeat(300) }];
+const contexts = hosts.flatMap((host) =>
+  [undefined, kernelFile, scriptUrl].map((bootFile) => ({ ...farmOf(host ?? node, bootFile), questions: { host: () => host, bootFile: () => bootFile } })),
+);
+
+function wireErrorOrNothing(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+  }
+}
+
+test('a mutated datagram is read or refused, and what is read is answered within the size of a frame', { timeout }, () => {
+  let answered = 0;
+  fc.assert(
+    fc.property(mutated, fc.constantFrom(...contexts), (datagram, context) => {
+      wireErrorOrNothing(() => {
+        const packet = decodePacket(datagram);
+        expect(describePacket(packet)).toContain('xid=');
+        const said = answer(packet, context);
+        if (said.kind === 'silence') return;
+        answered += 1;
+        const reply = encodePacket(said.packet);
+        const echoed = (packet.options.get(82)?.length ?? 0) * 2;
+        expect(reply.length).toBeLessThanOrEqual(1472 + echoed);
+        expect(decodePacket(reply).op).toBe('reply');
+      });
+    }),
+    { numRuns: Number.POSITIVE_INFINITY, interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false },
+  );
+  expect(answered).toBeGreaterThan(100);
+});
+
+test('noise is read or refused', { timeout }, () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 1500, size: 'max' }), (bytes) => wireErrorOrNothing(() => decodePacket(Buffer.from(bytes)))),
+    { numRuns: Number.POSITIVE_INFINITY, interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false },
+  );
+});
+
+test('whatever is read can be written again, but for a name without room for its NUL', { timeout }, () => {
+  fc.assert(
+    fc.property(mutated, (datagram) => {
+      wireErrorOrNothing(() => {
+        const packet = decodePacket(datagram);
+        if (packet.file.length === 128 || packet.sname.length === 64) return;
+        const again = decodePacket(encodePacket(packet));
+        expect([...again.options].sort(([a], [b]) => a - b)).toEqual([...packet.options].sort(([a], [b]) => a - b));
+      });
+    }),
+    { numRuns: Number.POSITIVE_INFINITY, interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false },
+  );
+});
+
+test('the seeds themselves are answered', () => {
+  const verdicts = seeds.map((seed) => answer(decodePacket(seed), farmOf()).exchange);
+  expect(verdicts.filter(({ mac }) => mac === nodeMac).length).toBeGreaterThan(20);
+});
