@@ -8,7 +8,7 @@ import { isClusterName } from '../cluster/announce.ts';
 
 /** Where openMosix's information daemon listened. */
 const defaultClusterPort = 5428;
-const defaultServerPort = 8080;
+const defaultServerPort = 80;
 const defaultCluster = 'farm';
 const defaultKeyPath = '/etc/farm/key';
 const defaultBootEnv = '/run/farm/boot.env';
@@ -43,21 +43,21 @@ export interface Settings {
   readonly name: string;
 }
 
-export const usage = `Usage: farm-agent [options]          run as the agent of this node
-       farm-agent status [--json]   show what the running agent knows of the cluster
+export const usage = `Usage: farm-agent [options]                           run as the agent of this node
+       farm-agent status [--json] [--socket FILE]     show what the running agent knows of the cluster
 
-  --map FILE             openmosix.map (the first of /etc/openmosix.map, /etc/mosix.map, /etc/hpc.map)
-  --key-file FILE        the farm key (${defaultKeyPath})
-  --server ADDRESS       the farm's server (FARM_SERVER of boot.env)
-  --port PORT            its HTTP port (FARM_PORT, ${defaultServerPort})
-  --interface NAME       the interface of the cluster network (FARM_INTERFACE)
-  --address ADDRESS      this node's address in the map (FARM_ADDRESS)
-  --cluster NAME         the cluster's name (FARM_CLUSTER, ${defaultCluster})
-  --cluster-port PORT    UDP port of the announcements, the same on all nodes (${defaultClusterPort})
-  --interval MS          between rounds of announcements, the same on all nodes (${defaultInterval})
-  --report-interval MS   between reports to the server (${defaultReportInterval})
-  --socket FILE          where status finds the agent (${defaultSocketPath})
-  --boot-env FILE        what the boot of this node left (${defaultBootEnv})
+  --map FILE               openmosix.map (the first of /etc/openmosix.map, /etc/mosix.map, /etc/hpc.map)
+  --key-file FILE          the farm key (${defaultKeyPath})
+  --server ADDRESS[:PORT]  the farm's server (FARM_SERVER of boot.env)
+  --port PORT              its HTTP port (${defaultServerPort})
+  --interface NAME         the interface of the cluster network (FARM_INTERFACE)
+  --address ADDRESS        this node's address in the map (FARM_ADDRESS)
+  --cluster NAME           the cluster's name (FARM_CLUSTER, ${defaultCluster})
+  --cluster-port PORT      UDP port of the announcements, the same on all nodes (${defaultClusterPort})
+  --interval MS            between rounds of announcements, the same on all nodes (${defaultInterval})
+  --report-interval MS     between reports to the server (${defaultReportInterval})
+  --socket FILE            where status finds the agent (${defaultSocketPath})
+  --boot-env FILE          what the boot of this node left (${defaultBootEnv})
 `;
 
 const options = {
@@ -81,7 +81,11 @@ export function readSettings(args: readonly string[]): Settings {
   const boot = readBootEnv(values['boot-env']);
   const server = values.server ?? boot.get('FARM_SERVER');
   if (server === undefined || server === '') {
-    throw new FarmError('agent.settings', `there is no FARM_SERVER in ${values['boot-env']}`, 'name the server with --server ADDRESS');
+    throw new FarmError('agent.settings', `there is no FARM_SERVER in ${values['boot-env']}`, 'name the server with --server ADDRESS[:PORT]');
+  }
+  const [, serverHost, serverPort] = /^([\w.-]{1,253})(?::(\d+))?$/.exec(server) ?? [];
+  if (serverHost === undefined) {
+    throw new FarmError('agent.settings', `"${server}" is not a server's address`, 'write it as ADDRESS or ADDRESS:PORT, e.g. 10.11.0.1:80');
   }
   const cluster = values.cluster ?? boot.get('FARM_CLUSTER') ?? defaultCluster;
   if (!isClusterName(cluster)) {
@@ -90,8 +94,8 @@ export function readSettings(args: readonly string[]): Settings {
   return {
     mapPath: values.map,
     keyPath: values['key-file'],
-    server,
-    serverPort: whole('--port', values.port ?? boot.get('FARM_PORT') ?? String(defaultServerPort), 65535),
+    server: serverHost,
+    serverPort: whole('--port', values.port ?? serverPort ?? String(defaultServerPort), 65535),
     interface: values.interface,
     address: values.address === undefined ? undefined : ipv4(values.address),
     booted: { interface: boot.get('FARM_INTERFACE'), address: parseIpv4(boot.get('FARM_ADDRESS') ?? '') },

@@ -13,6 +13,7 @@ import { commandPath } from './package.ts';
 export function labCommand(): Command {
   const directory = (command: Command): string => farmDirectory(command);
   return new Command('lab')
+    .enablePositionalOptions()
     .description('a virtual farm: diskless QEMU machines that boot from this farm')
     .addCommand(
       new Command('up')

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { FarmError } from '../base/errors.ts';
 import { addNodeCommand } from './add-node.ts';
+import { demoCommand } from './demo.ts';
 import { imageCommand } from './image.ts';
 import { initCommand } from './init.ts';
 import { labCommand } from './lab.ts';
@@ -14,10 +15,11 @@ const program = new Command('farm')
   .description('Turns a pile of diskless PCs and this server into one cluster.')
   .option('-C, --directory <dir>', 'the farm directory (default: $FARM_DIR, or upwards from here)')
   .version(version(), '-V, --version')
+  .enablePositionalOptions()
   .showHelpAfterError('(farm --help shows all commands)')
   .exitOverride();
 
-for (const add of [initCommand, imageCommand, addNodeCommand, serveCommand, statusCommand, mapCommand, labCommand]) {
+for (const add of [initCommand, imageCommand, addNodeCommand, serveCommand, statusCommand, mapCommand, labCommand, demoCommand]) {
   for (const command of [add()].flat()) program.addCommand(command.copyInheritedSettings(program));
 }
 

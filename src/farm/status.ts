@@ -3,6 +3,11 @@ import type { AgentReport } from '../cluster/report.ts';
 import type { Farm } from './config.ts';
 import { isSilent, type Machine } from './observed.ts';
 
+/** What the node's own agent says. */
+export interface AgentSummary extends Pick<AgentReport, 'id' | 'load' | 'cpus' | 'memory' | 'uptime' | 'system' | 'version' | 'counts'> {
+  readonly hostname: string;
+}
+
 /** Times are milliseconds since the epoch. */
 export interface NodeStatus {
   readonly name: string;
@@ -17,7 +22,7 @@ export interface NodeStatus {
   readonly bootedAt?: number | undefined;
   /** When this boot reached each stage. */
   readonly reached?: Machine['reached'];
-  readonly agent?: Pick<AgentReport, 'load' | 'cpus' | 'memory' | 'uptime' | 'system' | 'version' | 'counts'> | undefined;
+  readonly agent?: AgentSummary | undefined;
 }
 
 export interface Stranger {
@@ -63,8 +68,8 @@ export function farmStatus(farm: Farm, machines: readonly Machine[], reports: Re
   };
 }
 
-function summary(report: AgentReport | undefined): NodeStatus['agent'] {
+function summary(report: AgentReport | undefined): AgentSummary | undefined {
   if (report === undefined) return undefined;
-  const { load, cpus, memory, uptime, system, version, counts } = report;
-  return { load, cpus, memory, uptime, system, version, counts };
+  const { name: hostname, id, load, cpus, memory, uptime, system, version, counts } = report;
+  return { hostname, id, load, cpus, memory, uptime, system, version, counts };
 }

@@ -42,7 +42,7 @@ rm -rf "$root/etc/ssh/"ssh_host_*_key* "$root/var/lib/systemd/random-seed"
 `;
 
 /** Lines of mmdebstrap's that are about itself, not about the progress. */
-const uninteresting = /tempdir|signed-by|chosen format|chroot architecture|running --customize-hook|^success/;
+const uninteresting = /tempdir|signed-by|chosen format|chroot architecture|running --customize-hook|^(done|success)/;
 
 /**
  * Starts mmdebstrap and hands its tar to `consume`. Throws `FarmError` `image.privilege`, `program.missing`, `program.failed`; when it

@@ -13,10 +13,11 @@ import { run } from '../base/processes.ts';
 import type { LabStatus, PowerAction, Reply, ServeSignal } from './control.ts';
 import { ask } from './control.ts';
 import { lineSplitter } from './lines.ts';
-import { enterCommand, processStart, requireNamespaces } from './namespaces.ts';
+import { enterCommand, requireNamespaces } from './namespaces.ts';
 import { networkCommands } from './network.ts';
 import type { LabNetwork, LabPlan, MachineOptions, ServeCommand } from './plan.ts';
 import { planMachines } from './plan.ts';
+import { alive, type LabProcess, readProcess, waitForEnd, writeProcess } from './process.ts';
 import { controlSocket, machineSockets, makeSocketDirectory, removeSocketDirectory } from './sockets.ts';
 import { consoleLog, labLog, planFile, processFile, serveLog } from './state.ts';
 
@@ -66,18 +67,10 @@ export interface Lab {
   down(): Promise<void>;
 }
 
-interface LabProcess {
-  readonly pid: number;
-  readonly start: string;
-}
-
 /** More than the supervisor's own grace for machines and server together; then it hangs and is killed. */
 const downMilliseconds = 15_000;
 /** How long the kernel may take to end what was in the lab, once the supervisor has answered. */
 const goneMilliseconds = 2000;
-/** The end of a process that is not our child can only be looked for. */
-const lookMilliseconds = 20;
-
 function readPlan(directory: string): LabPlan {
   try {
     return JSON.parse(readFileSync(planFile(directory), 'utf8'));
@@ -89,28 +82,6 @@ function readPlan(directory: string): LabPlan {
       error,
     );
   }
-}
-
-function readProcess(directory: string): LabProcess | undefined {
-  try {
-    const { pid, start }: LabProcess = JSON.parse(readFileSync(processFile(directory), 'utf8'));
-    return typeof pid === 'number' && processStart(pid) === start ? { pid, start } : undefined;
-  } catch {
-    return undefined; // absent, or torn by a crash while it was written: no lab to be found through it
-  }
-}
-
-function alive(process: LabProcess): boolean {
-  return processStart(process.pid) === process.start;
-}
-
-async function waitForEnd(lab: LabProcess, milliseconds: number): Promise<boolean> {
-  const until = Date.now() + milliseconds;
-  while (alive(lab)) {
-    if (Date.now() > until) return false;
-    await delay(lookMilliseconds);
-  }
-  return true;
 }
 
 function tidy(directory: string): void {
@@ -125,7 +96,7 @@ async function watchEnd(lab: LabProcess, socket: string): Promise<void> {
     connection.on('close', () => settle());
     connection.resume();
   });
-  while (alive(lab)) await delay(lookMilliseconds);
+  await waitForEnd(lab, Number.POSITIVE_INFINITY);
 }
 
 async function bringDown(lab: LabProcess, plan: LabPlan): Promise<void> {
@@ -225,7 +196,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   options.signal?.addEventListener('abort', abort);
   try {
     if (child.pid !== undefined) {
-      writeFileSync(processFile(directory), `${JSON.stringify({ pid: child.pid, start: processStart(child.pid) })}\n`);
+      writeProcess(directory, child.pid);
     }
     const reply = await firstReport(child, directory);
     options.signal?.throwIfAborted();

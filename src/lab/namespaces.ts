@@ -1,5 +1,5 @@
 // The namespaces a lab lives in (unshare(1), nsenter(1)): nothing it does reaches the host's network, and all of it ends with its first process.
-import { accessSync, constants, existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { accessSync, constants, existsSync, readlinkSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
@@ -92,17 +92,4 @@ export function enterCommand(pid: number, directory: string, command: string, ar
   const rest = [`--net=${namespaces}/net`, `--mount=${namespaces}/mnt`, `--pid=${namespaces}/pid_for_children`];
   // Entering a mount namespace moves to its root, so the shell goes back to where the caller is.
   return ['nsenter', [...user, ...rest, '--', 'sh', '-c', 'cd "$0" && exec "$@"', directory, command, ...args]];
-}
-
-/** When process `pid` started, in clock ticks since the machine's boot (proc(5)): tells it from a later one with its number. Undefined once it has ended. */
-export function processStart(pid: number): string | undefined {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ESRCH') return undefined;
-    throw error;
-  }
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
 }

@@ -4,7 +4,7 @@ import { FarmError } from '../base/errors.ts';
 import { lineSplitter } from './lines.ts';
 
 /** The power commands a lab uses, and the question after what the machine does. */
-export type QmpCommand = 'quit' | 'system_reset' | 'system_powerdown' | 'query-status' | 'qmp_capabilities';
+type QmpCommand = 'quit' | 'system_reset' | 'system_powerdown' | 'query-status' | 'qmp_capabilities';
 
 interface Waiting {
   readonly command: QmpCommand;

@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts';
 
 /** What a boot goes through, in order; `up` is its end. */
 export const stages = ['DHCP', 'loader', 'kernel', 'root', 'agent', 'up'] as const;
-export type Stage = (typeof stages)[number];
+type Stage = (typeof stages)[number];
 
 export interface MachineStage {
   readonly name: string;

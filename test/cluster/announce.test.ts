@@ -37,7 +37,10 @@ const announcements: fc.Arbitrary<Announcement> = fc.record({
     cpus: fc.integer({ min: 1, max: 65535 }),
     memory: fc.tuple(safe, safe).map(([a, b]) => ({ total: Math.max(a, b), available: Math.min(a, b) })),
   }),
-  heard: fc.uniqueArray(fc.record({ id, left: fc.boolean(), age: u32, incarnation: safe, sequence: u32 }), { selector: (entry) => entry.id, maxLength: heardMax }),
+  heard: fc.uniqueArray(fc.record({ id, left: fc.boolean(), age: u32, incarnation: safe, sequence: u32 }), {
+    selector: (entry) => entry.id,
+    maxLength: heardMax,
+  }),
 });
 
 function codeOf(bytes: Buffer, withKey = key): string {
@@ -160,12 +163,15 @@ describe('a farm key', () => {
     expect(parseFarmKey(` ${secret}\n`, 'key').toString()).toBe(secret);
   });
 
-  test.each([['', 'nothing'], ['short', 'a short word'], [`${secret} ${secret}`, 'two words'], [`${secret.slice(0, 31)}\u00e9`, 'letters beyond ASCII'], ['x'.repeat(5000), 'a whole file']])(
-    'is refused as key.invalid: %s',
-    (text) => {
-      expect(() => parseFarmKey(text, '/etc/farm/key')).toThrow(expect.objectContaining({ code: 'key.invalid', message: '/etc/farm/key holds no farm key' }));
-    },
-  );
+  test.each([
+    ['', 'nothing'],
+    ['short', 'a short word'],
+    [`${secret} ${secret}`, 'two words'],
+    [`${secret.slice(0, 31)}\u00e9`, 'letters beyond ASCII'],
+    ['x'.repeat(5000), 'a whole file'],
+  ])('is refused as key.invalid: %s', (text) => {
+    expect(() => parseFarmKey(text, '/etc/farm/key')).toThrow(expect.objectContaining({ code: 'key.invalid', message: '/etc/farm/key holds no farm key' }));
+  });
 
   test('signs announcements with a key of its own', () => {
     expect(announcementKey(Buffer.from(secret))).toHaveLength(32);

@@ -24,12 +24,41 @@ function nodes(text: string): [number, string][] {
 describe('a map that is right', () => {
   test.each([
     ['one node', '1 10.0.0.1 1', [[1, '10.0.0.1']]],
-    ['a range', '1 10.0.0.1 3', [[1, '10.0.0.1'], [2, '10.0.0.2'], [3, '10.0.0.3']]],
-    ['a range that counts on into the next octet', '7 10.0.0.255 2', [[7, '10.0.0.255'], [8, '10.0.1.0']]],
+    [
+      'a range',
+      '1 10.0.0.1 3',
+      [
+        [1, '10.0.0.1'],
+        [2, '10.0.0.2'],
+        [3, '10.0.0.3'],
+      ],
+    ],
+    [
+      'a range that counts on into the next octet',
+      '7 10.0.0.255 2',
+      [
+        [7, '10.0.0.255'],
+        [8, '10.0.1.0'],
+      ],
+    ],
     ['indentation, tabs, several blanks', ' \t1\t 10.0.0.1   1  ', [[1, '10.0.0.1']]],
     ['comments and blank lines', '# farm\n\n   # more\n1 10.0.0.1 1\n', [[1, '10.0.0.1']]],
-    ['a comment at the end of a line', '1 10.0.0.1 1 # the server\n2 10.0.0.2 1 #x', [[1, '10.0.0.1'], [2, '10.0.0.2']]],
-    ['line ends of DOS and a byte order mark', '\ufeff1 10.0.0.1 1\r\n2 10.0.0.2 1\r\n', [[1, '10.0.0.1'], [2, '10.0.0.2']]],
+    [
+      'a comment at the end of a line',
+      '1 10.0.0.1 1 # the server\n2 10.0.0.2 1 #x',
+      [
+        [1, '10.0.0.1'],
+        [2, '10.0.0.2'],
+      ],
+    ],
+    [
+      'line ends of DOS and a byte order mark',
+      '\ufeff1 10.0.0.1 1\r\n2 10.0.0.2 1\r\n',
+      [
+        [1, '10.0.0.1'],
+        [2, '10.0.0.2'],
+      ],
+    ],
     ['the last id and the last unicast address', '65535 223.255.255.255 1', [[65535, '223.255.255.255']]],
     ['leading zeros in numbers', '007 10.0.0.1 01', [[7, '10.0.0.1']]],
     ['an alias before its node', '1 10.1.0.1 ALIAS\n1 10.0.0.1 1', [[1, '10.0.0.1']]],
@@ -116,7 +145,11 @@ describe('a map that is wrong', () => {
 
 describe("the seed documents' samples", () => {
   test('three named nodes of section 11.3 are read, and its two lines that lost their host are refused by number', () => {
-    expect(parseMap('1 node1 1\n2 node2 1\n3 node3 1\n').entries.map(({ id, host }) => [id, host])).toEqual([[1, 'node1'], [2, 'node2'], [3, 'node3']]);
+    expect(parseMap('1 node1 1\n2 node2 1\n3 node3 1\n').entries.map(({ id, host }) => [id, host])).toEqual([
+      [1, 'node1'],
+      [2, 'node2'],
+      [3, 'node3'],
+    ]);
     const error = refusal('1 node1 1\n2 node2 1\n3 node3 1\n4 1\n5 1\n');
     expect(error.message).toBe('openmosix.map line 4: "4 1" has 2 fields, not 3\n  openmosix.map line 5: "5 1" has 2 fields, not 3');
   });
@@ -144,8 +177,22 @@ describe('formatting', () => {
   });
 
   test.each([
-    [[{ id: 1, address: '10.0.0.1' }, { id: 1, address: '10.0.0.2' }], 'map.duplicate', 'two nodes have the id 1'],
-    [[{ id: 1, address: '10.0.0.1' }, { id: 2, address: '10.0.0.1' }], 'map.duplicate', 'nodes 1 and 2 have the address 10.0.0.1'],
+    [
+      [
+        { id: 1, address: '10.0.0.1' },
+        { id: 1, address: '10.0.0.2' },
+      ],
+      'map.duplicate',
+      'two nodes have the id 1',
+    ],
+    [
+      [
+        { id: 1, address: '10.0.0.1' },
+        { id: 2, address: '10.0.0.1' },
+      ],
+      'map.duplicate',
+      'nodes 1 and 2 have the address 10.0.0.1',
+    ],
     [[{ id: 0, address: '10.0.0.1' }], 'map.node', '0 is not a node id'],
     [[{ id: 1, address: '10.0.0.1', name: 'a\n2 10.0.0.2 1' }], 'map.node', 'node 1 has a name that is no host name'],
   ])('refuses what no map can hold: %j', (bad, code, message) => {

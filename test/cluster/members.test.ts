@@ -46,10 +46,10 @@ describe('a member', () => {
     expect(changes).toEqual([{ id: 2, from: 'unknown', to: 'alive' }]);
     const { suspect, dead } = patience(3, interval);
     const late = tickUntil(heard, 60_000);
-    const after = (age: number) => Math.ceil(age / interval) * interval;
+    const tickAfter = (age: number) => Math.ceil(age / interval) * interval;
     expect(late.changes).toEqual([
-      [after(suspect), 2, 'suspect'],
-      [after(dead), 2, 'dead'],
+      [tickAfter(suspect), 2, 'suspect'],
+      [tickAfter(dead), 2, 'dead'],
     ]);
     expect(hear(late.table, from(2, 2), 60_100).changes).toEqual([{ id: 2, from: 'dead', to: 'alive' }]);
   });
@@ -178,7 +178,10 @@ describe('what a node tells', () => {
   test.each([
     [[1], []],
     [[1, 2], [2]],
-    [[1, 2, 3], [2, 3]],
+    [
+      [1, 2, 3],
+      [2, 3],
+    ],
   ])('in a map of %j goes to %j', (ids, expected) => {
     expect(targets(table(ids), () => 0)).toEqual(expected);
   });
@@ -257,9 +260,12 @@ describe('a whole cluster', () => {
     cluster.silent.add(13);
     const { dead } = patience(20, interval);
     const changes = cluster.rounds(Math.ceil(dead / interval) + 10);
-    expect(changes.filter(([, , to]) => to === 'dead').map(([witness]) => witness).sort((a, b) => a - b)).toEqual(
-      Array.from({ length: 20 }, (_, i) => i + 1).filter((id) => id !== 13),
-    );
+    expect(
+      changes
+        .filter(([, , to]) => to === 'dead')
+        .map(([witness]) => witness)
+        .sort((a, b) => a - b),
+    ).toEqual(Array.from({ length: 20 }, (_, i) => i + 1).filter((id) => id !== 13));
     expect(new Set(changes.map(([, subject]) => subject))).toEqual(new Set([13]));
     // It starts again with its clock gone back: an incarnation of 0 where the others remember 13.
     cluster.tables.set(13, newTable('farm', 13, cluster.tables.keys(), 0, interval, 0));

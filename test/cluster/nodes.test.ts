@@ -6,7 +6,9 @@ import { parseMap } from '../../src/cluster/map.ts';
 import { type ClusterMap, expandMap, ownId, subnetWarnings } from '../../src/cluster/nodes.ts';
 
 const hosts = parseHosts(
-  ['127.0.0.1 localhost', '127.0.1.1 n4.farm n4', '10.0.0.1\tn1.farm n1 # the server', '127.0.1.1 n5', '10.0.0.5 n5', '::1 ip6-localhost', 'junk n9'].join('\n'),
+  ['127.0.0.1 localhost', '127.0.1.1 n4.farm n4', '10.0.0.1\tn1.farm n1 # the server', '127.0.1.1 n5', '10.0.0.5 n5', '::1 ip6-localhost', 'junk n9'].join(
+    '\n',
+  ),
 );
 
 function expand(text: string): ClusterMap {

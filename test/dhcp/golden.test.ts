@@ -3,7 +3,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { ipv4 } from '../../src/base/addresses.ts';
 import { answer, type DhcpContext } from '../../src/dhcp/answer.ts';
 import { describePacket } from '../../src/dhcp/describe.ts';
 import { decodePacket, encodePacket } from '../../src/dhcp/packet.ts';
@@ -13,23 +12,28 @@ import { farmOf, hostAt, node } from './packets.ts';
 const folder = fileURLToPath(new URL('../golden/dhcp/', import.meta.url));
 const captures = readdirSync(folder).filter((name) => name.endsWith('.pcap'));
 
-/** The farm on the network of the captures, where QEMU's server was 10.0.2.2 and the machine 10.0.2.15. */
-const server = ipv4('10.0.2.2');
-const farm = farmOf({ ...node, ...hostAt(ipv4('10.0.2.15')), server, routers: [server], nameServers: [server], rootPath: '10.0.2.2:/srv/root' });
-const context: DhcpContext = {
-  ...farm,
-  server,
-  questions: {
-    ...farm.questions,
-    bootFile: (client) => {
-      if (client.http) return { kind: 'url', url: 'http://10.0.2.2/boot/ipxe.efi' };
-      if (client.loader === 'ipxe') return { kind: 'url', url: 'http://10.0.2.2/boot/n1.ipxe' };
-      return { kind: 'tftp', server, file: client.firmware === 'bios' ? 'undionly.kpxe' : 'ipxe.efi' };
+/** A farm in the place of the server in the capture, with the address that the machine was given there. */
+function farmOfCapture(capture: string): DhcpContext {
+  const offer = readPcap(folder + capture).find(({ fromPort }) => fromPort === 67);
+  if (offer === undefined) throw new Error(`${capture} has no reply in it`);
+  const { yiaddr } = decodePacket(offer.payload);
+  const server = offer.from;
+  return {
+    ...farmOf(),
+    server,
+    questions: {
+      host: () => ({ ...node, ...hostAt(yiaddr), server, routers: [server], nameServers: [server], rootPath: `${server}:/srv/root` }),
+      bootFile: (client) => {
+        if (client.http) return { kind: 'url', url: `http://${server}/boot/ipxe.efi` };
+        if (client.loader === 'ipxe') return { kind: 'url', url: `http://${server}/boot/n1.ipxe` };
+        return { kind: 'tftp', server, file: client.firmware === 'bios' ? 'undionly.kpxe' : 'ipxe.efi' };
+      },
     },
-  },
-};
+  };
+}
 
 function story(capture: string): string {
+  const context = farmOfCapture(capture);
   const blocks: string[] = [];
   for (const { frame, payload, fromPort } of readPcap(folder + capture)) {
     if (fromPort !== 67 && fromPort !== 68) continue;
@@ -52,7 +56,7 @@ function story(capture: string): string {
 }
 
 test('there are captures', () => {
-  expect(captures.length).toBeGreaterThanOrEqual(3);
+  expect(captures.length).toBeGreaterThanOrEqual(4);
 });
 
 describe.each(captures)('%s', (capture) => {

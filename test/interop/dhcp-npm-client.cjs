@@ -9,7 +9,7 @@ client.on('error', (error) => {
 });
 client.on('message', (message) => {
   if (message.options[53] === 2) offers += 1;
-  if (message.options[53] === 2 && offers === 1) client.sendDiscover();
+  if (message.options[53] === 2 && offers === 1) setImmediate(() => client.sendDiscover());
 });
 client.on('bound', (state) => {
   console.log('BOUND', state.address ?? client._state.address);

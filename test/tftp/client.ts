@@ -1,0 +1,83 @@
+// A TFTP client by the book on a real socket, for the server's tests.
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { decode, encode, type TftpPacket } from '../../src/tftp/packet.ts';
+
+export interface Received {
+  readonly packet: TftpPacket;
+  /** Of the server: its transfer id. */
+  readonly port: number;
+}
+
+export class Client {
+  readonly socket: Socket;
+  private readonly serverPort: number;
+  private readonly queue: Received[] = [];
+  private wake: (() => void) | undefined;
+  received = 0;
+
+  private constructor(socket: Socket, serverPort: number) {
+    this.socket = socket;
+    this.serverPort = serverPort;
+    socket.on('message', (datagram, peer) => {
+      this.received += 1;
+      this.queue.push({ packet: decode(datagram), port: peer.port });
+      this.wake?.();
+    });
+  }
+
+  static async open(serverPort: number): Promise<Client> {
+    const socket = createSocket('udp4');
+    socket.bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    return new Client(socket, serverPort);
+  }
+
+  send(packet: TftpPacket | Buffer, port = this.serverPort): void {
+    this.socket.send(Buffer.isBuffer(packet) ? packet : encode(packet), port, '127.0.0.1');
+  }
+
+  read(file: string, options: Readonly<Record<string, number>> = {}, mode = 'octet'): void {
+    this.send({ op: 'read', file, mode, options: Object.entries(options).map(([name, value]) => ({ name, value: String(value) })) });
+  }
+
+  async next(): Promise<Received> {
+    for (;;) {
+      const first = this.queue.shift();
+      if (first !== undefined) return first;
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+  }
+
+  /** The whole file and what was agreed. Throws the server's error. */
+  async fetch(file: string, options: Readonly<Record<string, number>> = {}, mode = 'octet'): Promise<{ bytes: Buffer; agreed: Record<string, string> }> {
+    this.read(file, options, mode);
+    const pieces: Buffer[] = [];
+    const agreed: Record<string, string> = {};
+    let expected = 1;
+    for (;;) {
+      const { packet, port } = await this.next();
+      if (packet.op === 'error') throw new Error(`error ${packet.code}: ${packet.message}`);
+      if (packet.op === 'oack') {
+        for (const { name, value } of packet.options) agreed[name] = value;
+        this.send({ op: 'ack', block: 0 }, port);
+      }
+      if (packet.op !== 'data' || packet.block !== (expected & 0xffff)) continue;
+      pieces.push(packet.bytes);
+      const isLast = packet.bytes.length < Number(agreed['blksize'] ?? 512);
+      if (isLast) {
+        const ack = encode({ op: 'ack', block: packet.block });
+        await new Promise<void>((resolve) => this.socket.send(ack, port, '127.0.0.1', () => resolve())); // the socket may be closed next
+        return { bytes: Buffer.concat(pieces), agreed };
+      }
+      if (expected % Number(agreed['windowsize'] ?? 1) === 0) this.send({ op: 'ack', block: packet.block }, port);
+      expected += 1;
+    }
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+}
