@@ -16,7 +16,7 @@ export const announcementBytesMax = 1400;
 export const heardMax = 64;
 
 /** Enough for a farm's name, and what the sum above is made with. */
-export const clusterNameMax = 32;
+const clusterNameMax = 32;
 
 const magic = 0x4641524d; // "FARM"
 const version = 1;

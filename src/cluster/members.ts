@@ -8,7 +8,7 @@ export type MemberState = 'unknown' | 'alive' | 'suspect' | 'dead' | 'left';
 
 export const memberStates: readonly MemberState[] = ['unknown', 'alive', 'suspect', 'dead', 'left'];
 
-export interface Member {
+interface Member {
   readonly state: MemberState;
   /** When it made the newest of its datagrams that anybody told us of, in ms of our clock; undefined if there is none. */
   readonly heardAt: number | undefined;
@@ -43,7 +43,7 @@ export type MemberEvent =
   /** The map was read anew; `ids` may include our own. */
   | { readonly kind: 'map'; readonly ids: Iterable<number> };
 
-export interface MemberChange {
+interface MemberChange {
   readonly id: number;
   readonly from: MemberState;
   readonly to: MemberState;

@@ -18,14 +18,14 @@ export type Stage = 'agent' | 'up' | 'leaving';
 
 const stages: readonly Stage[] = ['agent', 'up', 'leaving'];
 
-export interface ReportedMember {
+interface ReportedMember {
   readonly id: number;
   readonly state: MemberState;
   /** Seconds since it was last heard of; absent if it never was. */
   readonly age?: number;
 }
 
-export type MemberCounts = Readonly<Record<MemberState, number>>;
+type MemberCounts = Readonly<Record<MemberState, number>>;
 
 export interface AgentReport extends Sample {
   /** Host name. */

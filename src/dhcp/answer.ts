@@ -17,7 +17,7 @@ export interface DhcpContext {
 }
 
 /** Why a datagram got no reply, or a NAK. */
-export type DhcpReason =
+type DhcpReason =
   /** Not from a client: another server's reply, or a message type that servers send. */
   | 'not-a-request'
   /** No Ethernet address in it, or one that no card has. */

@@ -3,7 +3,7 @@
 import { option, readText, readU16s, subOptions } from './options.ts';
 import type { DhcpPacket } from './packet.ts';
 
-export type Firmware =
+type Firmware =
   | 'bios'
   | 'efi-ia32'
   | 'efi-x64'
@@ -21,7 +21,7 @@ export type Firmware =
   | 'other';
 
 /** Who asks: firmware, a boot loader that took over from it, or none of them: an operating system's own client such as udhcpc. */
-export type Loader = 'rom' | 'ipxe' | 'etherboot' | 'none';
+type Loader = 'rom' | 'ipxe' | 'etherboot' | 'none';
 
 export interface BootClient {
   readonly firmware: Firmware;

@@ -13,6 +13,7 @@ import {
   openSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeSync,
 } from 'node:fs';
 import { FarmError } from '../base/errors.ts';
@@ -141,12 +142,13 @@ export class RootWriter {
     }
   }
 
-  /** Gives the directories their modes, last because they may forbid writing, and returns all entries. */
+  /** Gives the directories their modes and times, last because they may forbid writing and writing changes them, and returns all entries. */
   finish(): ManifestEntry[] {
     for (const entry of [...this.byPath.values()].reverse()) {
       if (entry.kind !== 'directory') continue;
       if (this.owner) chownSync(this.onDisk(entry.path), entry.uid, entry.gid);
       chmodSync(this.onDisk(entry.path), this.owner ? entry.mode & 0o1777 : (entry.mode & 0o1777) | 0o700);
+      utimesSync(this.onDisk(entry.path), entry.mtime.seconds, entry.mtime.seconds);
     }
     return [...this.byPath.values()];
   }

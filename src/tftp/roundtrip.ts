@@ -10,22 +10,24 @@ export interface RoundTrip {
   readonly longest: number;
 }
 
-/** Longer than any LAN's round trip, and long enough for a ROM that writes each block to slow memory before it acknowledges. */
-const shortestWait = 100;
+/** Longer than a LAN's round trip and the hiccups of a busy server. A client that is slower raises the measure. */
+const shortestWait = 50;
 /** Before the first measurement. RFC 6298 says one second for the Internet; a boot LAN is nearer, and a ROM gives up after a few seconds. */
 const firstWait = 500;
-/** With a client that does not say: a lost packet must not cost a boot longer than that. */
-const longestWait = 2000;
+/** What most clients wait before they repeat an ACK, if they do not say. Seconds. */
+const usualTimeout = 5;
+/** Milliseconds. A longer silence, even if the client asks for it, would outlast our patience. */
+const longestSilence = 12_000;
 /** So that thousands of transfers share a few timer lists. */
 const granularity = 10;
 
 /**
- * `timeout` is the negotiated option in seconds (RFC 2349). It bounds the wait but does not lengthen it to that: curl asks for 6 s,
- * and a transfer that stops 6 s for each lost packet takes minutes. A DATA packet that comes early costs nothing, UDP may double any.
+ * `timeout` is the negotiated option in seconds (RFC 2349). The first repeats come much sooner: curl asks for 6 s, and a transfer that
+ * stops 6 s for each lost packet takes minutes. The last ones come later: atftp answers a repeated block once and then only when its own
+ * timer runs out, which every packet starts anew.
  */
-export function firstRoundTrip(timeout: number | undefined): RoundTrip {
-  const longest = timeout === undefined ? longestWait : Math.min(longestWait, timeout * 1000);
-  return { smoothed: undefined, variation: 0, wait: Math.min(firstWait, longest), longest };
+export function firstRoundTrip(timeout: number = usualTimeout): RoundTrip {
+  return { smoothed: undefined, variation: 0, wait: firstWait, longest: Math.min(timeout * 1200, longestSilence) };
 }
 
 /** After a measured round trip of `took` ms; only of packets that were sent once (Karn). */

@@ -30,6 +30,7 @@ export function startSender({ terms, file, socket, clock }: SenderOptions): Send
   let transfer = newTransfer(terms);
   let heardAt: number | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let overdue: NodeJS.Immediate | undefined;
   /** Blocks still to be sent of the last `blocks` effect; empty if `from > to`. */
   let from = 1;
   let to = 0;
@@ -55,14 +56,24 @@ export function startSender({ terms, file, socket, clock }: SenderOptions): Send
           sendBlocks();
           break;
         case 'timer':
-          clearTimeout(timer);
-          timer = setTimeout(handle, effect.after, { kind: 'timer' });
+          disarm();
+          timer = setTimeout(expired, effect.after);
           break;
         case 'end':
           settle(effect.outcome);
           break;
       }
     }
+  }
+
+  /** Timers come before datagrams in Node's loop: after a hiccup of this process, ACKs that have already arrived are read first. */
+  function expired(): void {
+    overdue = setImmediate(handle, { kind: 'timer' });
+  }
+
+  function disarm(): void {
+    clearTimeout(timer);
+    clearImmediate(overdue);
   }
 
   function sendBlocks(): void {
@@ -103,7 +114,7 @@ export function startSender({ terms, file, socket, clock }: SenderOptions): Send
 
   async function finish(): Promise<{ outcome: Outcome; transfer: Transfer }> {
     const outcome = await ended;
-    clearTimeout(timer);
+    disarm();
     await new Promise<void>((resolve) => socket.close(() => resolve()));
     await file.close().catch((error: unknown) => {
       socketError ??= sentence(error);

@@ -54,7 +54,7 @@ export interface Step {
 }
 
 /** After so long without progress the client is gone: longer than any ROM waits before it starts anew. Milliseconds. */
-const patience = 45_000;
+const patience = 90_000;
 
 export function newTransfer(terms: Terms): Transfer {
   const roundTrip = firstRoundTrip(terms.timeout);

@@ -49,7 +49,6 @@ describe('an agent that cannot start ends with status 2, one sentence and one re
       /is well formed, but this machine is not in it: it has 10\.254\.254\.254\n {2}add a line/,
     ],
     ['with an address that the machine does not have', { '--map': 'PLACE/far', '--address': '192.0.2.1' }, /does not have the address 192\.0\.2\.1\n {2}/],
-    ['on an interface that there is not', { '--interface': 'eth77', '--address': '' }, /"" is not an IPv4 address/],
     ['without a server', { '--server': '' }, /^farm-agent: there is no FARM_SERVER in \/nonexistent\n {2}name the server with --server/],
     ['with a server that is none', { '--server': 'http://x/' }, /^farm-agent: "http:\/\/x\/" is not a server's address\n/],
     ['with a cluster name that is none', { '--cluster': 'a b' }, /^farm-agent: "a b" cannot be a cluster's name\n/],

@@ -114,8 +114,7 @@ async function fetched(client: TftpClient, file: string, at = port): Promise<voi
   rmSync(into, { force: true });
   events = [];
   const { status, text } = await runs(client.program, client.args(file, into, at));
-  expect(text.replace(/^tftp>.*$/gm, '').trim()).toBe('');
-  expect(status).toBe(0);
+  expect(status, text).toBe(0);
   expect(digest(into)).toBe(digest(join(root, file)));
 }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { ByteWriter } from '../../src/base/bytes.ts';
 import { WireError } from '../../src/base/errors.ts';
 import { statusNumbers } from '../../src/nfs/status.ts';
 import { writeHyper, writeOpaque, writeString } from '../../src/rpc/xdr.ts';
@@ -35,7 +36,7 @@ const step = fc.record({
   other: fc.nat(1000),
   name: names,
   newName: names,
-  numbers: fc.array(words, { minLength: 6, maxLength: 6 }),
+  numbers: fc.tuple(words, words),
   offset: offsets,
   change,
   data: fc.uint8Array({ maxLength: 300 }),
@@ -47,55 +48,57 @@ const step = fc.record({
 });
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
+type Write = (to: ByteWriter, given: Step, other: Buffer) => void;
+
+const writeName: Write = (to, { name }) => writeString(to, name);
+const writeChange: Write = (to, { change: asked }) => writeSattr(to, asked);
+const writeTarget: Write = (to, { newName }, other) => {
+  writeOpaque(to, other);
+  writeString(to, newName);
+};
+const writeCookie: Write = (to, { offset, numbers }) => {
+  writeHyper(to, offset);
+  to.zeros(8);
+  for (const word of numbers.slice(0, 2)) to.u32(word);
+};
+
+/** What follows the handle that all procedures but NULL begin with. */
+const argumentsAfterHandle: Readonly<Record<number, readonly Write[]>> = {
+  2: [writeChange, (to) => to.u32(0)],
+  3: [writeName],
+  4: [(to, { numbers }) => to.u32(numbers[0])],
+  6: [(to, { offset }) => writeHyper(to, offset), (to, { numbers }) => to.u32(numbers[0])],
+  7: [
+    (to, { offset }) => writeHyper(to, offset),
+    (to, { numbers: [count], data }) => to.u32(count % 2 === 0 ? data.length : count),
+    (to, { numbers }) => to.u32(numbers[1] % 4),
+    (to, { data }) => writeOpaque(to, data),
+  ],
+  8: [writeName, (to, { numbers }) => to.u32(numbers[0] % 4), (to, { numbers, change: asked }) => (numbers[0] % 4 === 2 ? to.zeros(8) : writeSattr(to, asked))],
+  9: [writeName, writeChange],
+  10: [writeName, writeChange, (to, { newName }) => writeString(to, newName)],
+  11: [writeName, (to, { numbers }) => to.u32(numbers[0] % 9), writeChange, (to, { numbers }) => to.u32(numbers[1]), (to) => to.u32(1)],
+  12: [writeName],
+  13: [writeName],
+  14: [writeName, writeTarget],
+  15: [writeTarget],
+  16: [writeCookie],
+  17: [writeCookie],
+  21: [(to) => to.zeros(12)],
+};
+
 function message(given: Step, handles: readonly Buffer[], xid: number): Buffer {
-  const { procedure, mount, uid, name, newName, numbers, offset, data } = given;
-  const [one = 0, two = 0, three = 0] = numbers;
+  const { procedure, uid } = given;
   const handle = handles[given.object % handles.length] ?? Buffer.alloc(0);
   const other = handles[given.other % handles.length] ?? Buffer.alloc(0);
-  const program = mount && procedure < 7 ? mountProgram : nfsProgram;
+  const program = given.mount && procedure < 7 ? mountProgram : nfsProgram;
   return encodeCall({ xid, program, version: 3, procedure, user: { uid, gid: uid, gids: [1] } }, (to) => {
     if (program === mountProgram) {
-      writeString(to, name);
+      writeString(to, given.name);
       return;
     }
     writeOpaque(to, handle);
-    if ([3, 8, 9, 10, 11, 12, 13, 14].includes(procedure)) writeString(to, name);
-    if (procedure === 2 || procedure === 9 || procedure === 10) writeSattr(to, given.change);
-    if (procedure === 2) to.u32(0);
-    if (procedure === 4) to.u32(one);
-    if (procedure === 6) {
-      writeHyper(to, offset);
-      to.u32(one);
-    }
-    if (procedure === 7) {
-      writeHyper(to, offset);
-      to.u32(one % 2 === 0 ? data.length : one);
-      to.u32(two % 4);
-      writeOpaque(to, data);
-    }
-    if (procedure === 8) {
-      to.u32(one % 4);
-      if (one % 4 === 2) to.zeros(8);
-      else writeSattr(to, given.change);
-    }
-    if (procedure === 10) writeString(to, newName);
-    if (procedure === 11) {
-      to.u32(one % 9);
-      writeSattr(to, given.change);
-      to.u32(two);
-      to.u32(three);
-    }
-    if (procedure === 14 || procedure === 15) {
-      writeOpaque(to, other);
-      writeString(to, newName);
-    }
-    if (procedure === 16 || procedure === 17) {
-      writeHyper(to, offset);
-      to.zeros(8);
-      to.u32(one);
-      to.u32(two);
-    }
-    if (procedure === 21) to.zeros(12);
+    for (const write of argumentsAfterHandle[procedure] ?? []) write(to, given, other);
   });
 }
 

@@ -1,0 +1,84 @@
+// A farm for the boot tests: made, built and asked by the command a user has, its machines driven through their consoles.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { FarmStatus, NodeStatus } from '../../src/farm/status.ts';
+import { waitForText } from '../../src/lab/follow.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+
+const top = fileURLToPath(new URL('../..', import.meta.url));
+export const command: string = join(top, 'bin', 'farm');
+export const supervisor: string = join(top, 'dist', 'lab', 'supervisor.js');
+
+/** Images are built once and shared by the test files and later runs; the content decides the version. */
+const sharedImages = join(top, '.farm', 'images');
+
+export function farm(directory: string, ...args: readonly string[]): string {
+  return execFileSync(process.execPath, [command, '-C', directory, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+/** A fresh farm in `.farm/<name>` with the Debian 13 image, root logged in on the consoles. */
+export function makeFarm(name: string): string {
+  const directory = join(top, '.farm', name);
+  rmSync(directory, { recursive: true, force: true });
+  execFileSync(process.execPath, [
+    command,
+    'init',
+    directory,
+    '--name',
+    name,
+    '--interface',
+    'farm0',
+    '--address',
+    '10.11.0.1/24',
+    '--range',
+    '10.11.0.11-10.11.0.99',
+  ]);
+  rmSync(join(directory, 'images'), { recursive: true });
+  mkdirSync(sharedImages, { recursive: true });
+  symlinkSync(sharedImages, join(directory, 'images'));
+  if (!existsSync(join(sharedImages, 'debian-13', 'current'))) farm(directory, 'image', 'build', 'debian-13');
+  const config = join(directory, 'farm.yaml');
+  writeFileSync(config, readFileSync(config, 'utf8').replace('    # console_login: true', '    console_login: true'));
+  return directory;
+}
+
+export function status(directory: string): FarmStatus {
+  return JSON.parse(farm(directory, 'status', '--json'));
+}
+
+/** Asks `farm status` until `test` holds for every named node. Bounded by `signal`, whose reason then tells where the nodes were. */
+export async function until(directory: string, names: readonly string[], test: (node: NodeStatus) => boolean, seconds: number): Promise<readonly NodeStatus[]> {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const nodes = status(directory).nodes.filter(({ name }) => names.includes(name));
+    if (nodes.length === names.length && nodes.every(test)) return nodes;
+    if (Date.now() > end) throw new Error(`after ${seconds} s: ${JSON.stringify(nodes.map(({ name, stage, detail }) => ({ name, stage, detail })))}`);
+    await delay(500);
+  }
+}
+
+let marks = 0;
+
+/** Runs a line in the root shell of a machine's console and gives what it printed. Throws if it does not end in time. */
+export async function onConsole(lab: Lab, machine: string, line: string, seconds = 60): Promise<string> {
+  const mark = `mark${++marks}x${process.pid}`;
+  const socket = connect(lab.consoleSocket(machine));
+  socket.on('error', () => {}); // the wait below says what is missing
+  try {
+    // A shell without line editing, which would draw over what it prints; and it joins the mark's halves, so that the echo of what is
+    // typed is not taken for the answer.
+    socket.write(`\rexec sh\rstty -echo; echo '${mark}'-'begin'; { ${line}\n }; echo '${mark}'-'end' $?\r`);
+    const pattern = new RegExp(`${mark}-begin\\r?\\n([\\s\\S]*?)${mark}-end (\\d+)`);
+    const found = await waitForText(lab.consoleLog(machine), pattern, AbortSignal.timeout(seconds * 1000));
+    if (found === undefined)
+      throw new Error(`${machine} did not finish within ${seconds} s: ${line}\n${readFileSync(lab.consoleLog(machine), 'utf8').slice(-2000)}`);
+    if (found[2] !== '0') throw new Error(`${machine}: status ${found[2]} of ${line}\n${found[1]}`);
+    return (found[1] ?? '').replaceAll('\r', '').trim();
+  } finally {
+    socket.destroy();
+  }
+}
