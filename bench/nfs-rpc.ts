@@ -1,5 +1,6 @@
 // How many NFS calls a second one core answers: a server in its own process on loopback, a memory tree, pipelined calls over some connections.
-// node bench/nfs-rpc.mjs after `esbuild`, see docs; arguments: seconds per run (default 3), connections (8), depth (8).
+// npx esbuild bench/nfs-rpc.ts --bundle --platform=node --format=esm --outfile=dist/bench/nfs-rpc.mjs --external:pino && node dist/bench/nfs-rpc.mjs
+// Arguments: seconds per run (default 3), connections (8), calls in flight on each (8). SERVER_FLAGS go to the server's node (--cpu-prof).
 import { fork } from 'node:child_process';
 import { connect } from 'node:net';
 import { cpuUsage } from 'node:process';

@@ -44,12 +44,14 @@ function matchesAny(list: string, etag: string): boolean {
 /** HTTP dates have whole seconds. */
 function notModifiedSince(date: string | undefined, modified: number | undefined): boolean {
   if (date === undefined || modified === undefined) return false;
+  // biome-ignore lint/style/noRestrictedGlobals: Date.parse reads text, not the clock
   return Math.floor(modified / 1000) * 1000 <= Date.parse(date); // false for NaN
 }
 
 /** If-Range holds what the client has the beginning of; if that has changed it gets the whole (RFC 9110 13.1.5). */
 function mayResume(condition: string | undefined, of: Representation): boolean {
   if (condition === undefined || condition.trim() === of.etag) return true;
+  // biome-ignore lint/style/noRestrictedGlobals: Date.parse reads text, not the clock
   return of.modified !== undefined && Date.parse(condition) === Math.floor(of.modified / 1000) * 1000;
 }
 

@@ -58,7 +58,7 @@ const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 const nameSchema = z.string().regex(label, 'a host name: letters, digits and inner hyphens, at most 63');
 const addressSchema = z.string().transform((text, context) => parseIpv4(text) ?? issue(context, 'an IPv4 address such as 10.11.0.7'));
 const cidrSchema = z.string().transform((text, context) => parseCidr(text) ?? issue(context, 'an address with prefix length such as 10.11.0.1/24'));
-const macSchema = z.string().transform((text, context) => {
+const macSchema = z.string({ error: 'expected a MAC address as text: put it in quotes' }).transform((text, context) => {
   try {
     return mac(text);
   } catch (error) {

@@ -1,5 +1,5 @@
 // Adding machines to the registry: the next free name, id and address for each, written into farm.yaml without losing a comment.
-import { type Document, isMap, parseDocument, Scalar, YAMLMap } from 'yaml';
+import { isMap, isNode, parseDocument } from 'yaml';
 import { type Ipv4, inNetwork, ipv4FromNumber, ipv4Number, type Mac } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
 import { type Farm, type Network, type Node, parseFarm, reserved } from './config.ts';
@@ -20,13 +20,9 @@ const idMax = 65_535;
 export function addNodes(directory: string, machines: readonly NewNode[]): readonly Node[] {
   const macs = new Set(machines.map(({ mac }) => mac));
   const after = editConfig(directory, (text) => {
-    const document = parseDocument(text);
-    let farm = parseFarm(text, directory);
-    for (const machine of machines) {
-      insert(document, plan(farm, machine), machine.profile);
-      farm = parseFarm(document.toString({ lineWidth: 0 }), directory);
-    }
-    return document.toString({ lineWidth: 0 });
+    let grown = text;
+    for (const machine of machines) grown = insert(grown, plan(parseFarm(grown, directory), machine), machine.profile);
+    return grown;
   });
   return after.nodes.filter((node) => macs.has(node.mac));
 }
@@ -106,13 +102,27 @@ function freeAddress(farm: Farm): Ipv4 {
   throw new FarmError('node.full', `no address is free in ${ranges}`, 'widen `range` in farm.yaml');
 }
 
-function insert(document: Document, node: Plan, profile: string | undefined): void {
-  if (!isMap(document.get('nodes', true))) document.set('nodes', new YAMLMap());
+/** The text with one more node: a line of its own, everything else untouched to the letter. */
+function insert(text: string, node: Plan, profile: string | undefined): string {
+  // The MAC in quotes: YAML 1.1 readers take bare digits with colons for a number in base 60.
+  const fields = [`id: ${node.id}`, `mac: "${node.mac}"`, `ip: ${node.address}`, ...(profile === undefined ? [] : [`profile: ${JSON.stringify(profile)}`])];
+  const entry = `${node.name}: { ${fields.join(', ')} }`;
+  const document = parseDocument(text);
   const nodes = document.get('nodes', true);
-  if (!isMap(nodes)) throw new FarmError('config.invalid', '`nodes` in farm.yaml is not a map', 'write it as `nodes:` with one indented line a node');
-  nodes.flow = false;
-  const hardware = new Scalar<string>(node.mac);
-  hardware.type = Scalar.QUOTE_DOUBLE; // YAML 1.1 readers take unquoted digits with colons for a number in base 60
-  const entry = document.createNode({ id: node.id, mac: hardware, ip: node.address, ...(profile === undefined ? {} : { profile }) }, { flow: true });
-  nodes.set(document.createNode(node.name), entry);
+  if (isMap(nodes) && nodes.range && nodes.items.length > 0) {
+    const last = nodes.items.at(-1)?.value;
+    const end = isNode(last) && last.range ? last.range[1] : nodes.range[1];
+    if (nodes.flow) return `${text.slice(0, end)}, ${entry}${text.slice(end)}`;
+    const indent = nodes.range[0] - 1 - text.lastIndexOf('\n', nodes.range[0] - 1);
+    const newline = text.indexOf('\n', end);
+    const at = newline < 0 ? text.length : newline;
+    return `${text.slice(0, at)}\n${' '.repeat(indent)}${entry}${text.slice(at)}`;
+  }
+  if (isNode(nodes) && nodes.range) {
+    const [start, end] = nodes.range;
+    const newline = text.indexOf('\n', end);
+    const at = newline < 0 ? text.length : newline;
+    return `${text.slice(0, start).trimEnd()}${text.slice(end, at)}\n  ${entry}${text.slice(at)}`;
+  }
+  return `${text.replace(/\n?$/, '\n')}\nnodes:\n  ${entry}\n`;
 }

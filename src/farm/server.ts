@@ -177,6 +177,15 @@ class FarmServer implements Service {
       if (!(error instanceof WireError || error instanceof SyntaxError)) throw error;
       return { kind: 'error', status: 400, message: `no agent report: ${sentence(error)}` };
     }
+    if (report.id !== node.id || report.name !== node.name) {
+      this.options.log('warn', 'node.identity', { node: node.name, id: node.id, address: client, says: `${report.name}, id ${report.id}` });
+      return {
+        kind: 'error',
+        status: 409,
+        message: `${client} is ${node.name}, id ${node.id}, in this farm`,
+        hint: 'two machines with one identity, or a map that is not read again yet',
+      };
+    }
     const before = this.observatory.get(node.mac)?.stage;
     this.reports.set(node.name, report);
     this.noteNode(client, report.stage, `${report.system}, agent ${report.version}`);

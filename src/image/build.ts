@@ -4,8 +4,8 @@ import { chmodSync, copyFileSync, createReadStream, mkdirSync, readdirSync, read
 import { join, resolve } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { asideName, bootstrap } from './bootstrap.ts';
+import type { BuiltImage, ImageManifest } from './built.ts';
 import { buildInitramfs, kernelRelease } from './initramfs.ts';
-import { type BuiltImage, describeImage, type ImageManifest } from './installed.ts';
 import { formatMtree } from './mtree.ts';
 import { openBuildDirectory, publish, removeTree } from './publish.ts';
 import { loadRecipe, type Recipe } from './recipe.ts';
@@ -71,11 +71,11 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
       initramfs: boot.initramfs,
       packages: installedPackages(building),
       bootPackages: boot.packages,
-      lostAttributes: [...lostAttributes],
+      lostAttributes,
     };
     writeFileSync(join(building, 'manifest.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
     options.signal.throwIfAborted();
-    return describeImage(await publish(building, imageDirectory, version), version);
+    return { name: recipe.name, version, directory: await publish(building, imageDirectory, version), manifest };
   } catch (error) {
     removeTree(building);
     throw error;
@@ -155,7 +155,7 @@ async function makeBootFiles(recipe: Recipe, building: string, aside: string, on
 /** Hash and size of every file but those in root/, whose hashes are in root.mtree. */
 async function hashContents(building: string): Promise<ImageManifest['contents']> {
   const names = ['root.mtree', 'kernel', 'initramfs', ...readdirSync(join(building, 'loaders')).map((name) => `loaders/${name}`)].sort();
-  const contents: ImageManifest['contents'] = {};
+  const contents: Record<string, ImageManifest['contents'][string]> = {};
   for (const name of names) {
     const hash = createHash('sha256');
     for await (const chunk of createReadStream(join(building, name))) hash.update(chunk);

@@ -45,7 +45,9 @@ const fileSchema = z.union(
 );
 const classNames = Object.keys(moduleClasses) as [ModuleClassName, ...ModuleClassName[]];
 const recipeSchema = z.strictObject({
-  suite: z.string().regex(/^[a-z][a-z0-9-]*$/, 'expected the code name of a Debian release, such as trixie'),
+  suite: z
+    .string('expected the code name of a Debian release, such as trixie')
+    .regex(/^[a-z][a-z0-9-]*$/, 'expected the code name of a Debian release, such as trixie'),
   mirror: z.url({ protocol: /^https?$/, error: 'expected the address of a Debian mirror, such as http://deb.debian.org/debian' }).optional(),
   epoch: z.iso.datetime({ offset: true, error: 'expected a time such as 2026-01-01T00:00:00Z' }).transform((text) => Math.floor(Date.parse(text) / 1000)),
   packages: z.array(packageSchema),

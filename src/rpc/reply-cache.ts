@@ -5,9 +5,9 @@ import type { Clock } from '../base/clock.ts';
 import type { Reply } from './message.ts';
 
 /** Calls that one client can have lost at once: its connections times their depth, which for Linux is some hundreds at most. */
-const answersPerClient = 1024;
-/** More addresses than one server's nodes; beyond it the client that was heard least recently is forgotten. */
-const clientsMax = 4096;
+const answersPerClient = 512;
+/** Answers in all; with the attributes in them some 90 MB. */
+const answersInAll = 131_072;
 /** How long a retransmission may take to come, in ms: two of the Linux client's default timeouts (timeo=600). */
 const answerLifetime = 120_000;
 /** How much of a call is summed up beside its length: all of a call that changes names, the head of a WRITE. */
@@ -19,54 +19,74 @@ interface Answer {
   reply: Reply | Promise<Reply>;
 }
 
+/** Oldest first. */
+type Answers = Map<string, Answer>;
+
 export class ReplyCache {
   private readonly clock: Clock;
-  private readonly clients = new Map<Ipv4, Map<string, Answer>>();
-  /** Calls answered from memory so far. */
-  repeated = 0;
+  private readonly most: number;
+  /** The client that was heard least recently first. None is without answers. */
+  private readonly clients = new Map<Ipv4, Answers>();
+  private count = 0;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, most = answersInAll) {
     this.clock = clock;
+    this.most = most;
   }
 
   /** The remembered answer to exactly this message of this client, or that of `perform`. */
   once(client: Ipv4, message: Buffer, perform: () => Reply | Promise<Reply>): Reply | Promise<Reply> {
     const now = this.clock.now();
-    const answers = this.answersOf(client);
-    const key = callKey(message);
-    const known = answers.get(key);
-    if (known !== undefined && now - known.at < answerLifetime) {
-      this.repeated += 1;
-      return known.reply;
-    }
-    const answer: Answer = { at: now, reply: perform() };
-    answers.delete(key);
-    answers.set(key, answer);
-    if (answers.size > answersPerClient) dropOldest(answers);
-    if (answer.reply instanceof Promise) void answer.reply.then((reply) => settle(answers, key, answer, reply));
-    else settle(answers, key, answer, answer.reply);
-    return answer.reply;
-  }
-
-  private answersOf(client: Ipv4): Map<string, Answer> {
     const answers = this.clients.get(client) ?? new Map<string, Answer>();
     this.clients.delete(client);
     this.clients.set(client, answers);
-    if (this.clients.size > clientsMax) dropOldest(this.clients);
-    return answers;
+    this.forgetOld(answers, now);
+    const key = callKey(message);
+    const known = answers.get(key);
+    if (known !== undefined) return known.reply;
+    const answer: Answer = { at: now, reply: perform() };
+    answers.set(key, answer);
+    this.count += 1;
+    this.makeRoom(answers);
+    if (answer.reply instanceof Promise) void answer.reply.then((reply) => this.settle(client, key, answer, reply));
+    else this.settle(client, key, answer, answer.reply);
+    return answer.reply;
   }
-}
 
-/** An answer that says nothing about what was done is not worth keeping: the next try may succeed. */
-function settle(answers: Map<string, Answer>, key: string, answer: Answer, reply: Reply): void {
-  answer.reply = reply;
-  if (reply.kind !== 'success' && answers.get(key) === answer) answers.delete(key);
-}
+  private forgetOld(answers: Answers, now: number): void {
+    for (const [key, { at }] of answers) {
+      if (now - at < answerLifetime) return;
+      answers.delete(key);
+      this.count -= 1;
+    }
+  }
 
-function dropOldest(map: Map<unknown, unknown>): void {
-  for (const key of map.keys()) {
-    map.delete(key);
-    return;
+  private makeRoom(answers: Answers): void {
+    if (answers.size > answersPerClient) this.forgetFirst(answers);
+    if (this.count <= this.most) return;
+    for (const [client, least] of this.clients) {
+      this.forgetFirst(least);
+      if (least.size === 0) this.clients.delete(client);
+      return;
+    }
+  }
+
+  private forgetFirst(answers: Answers): void {
+    for (const key of answers.keys()) {
+      answers.delete(key);
+      this.count -= 1;
+      return;
+    }
+  }
+
+  /** An answer that says nothing about what was done is not worth keeping: the next try may succeed. */
+  private settle(client: Ipv4, key: string, answer: Answer, reply: Reply): void {
+    answer.reply = reply;
+    const answers = this.clients.get(client);
+    if (reply.kind === 'success' || answers?.get(key) !== answer) return;
+    answers.delete(key);
+    this.count -= 1;
+    if (answers.size === 0) this.clients.delete(client);
   }
 }
 

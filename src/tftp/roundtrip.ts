@@ -38,6 +38,16 @@ export function measured(before: RoundTrip, took: number): RoundTrip {
   return { ...before, smoothed, variation, wait: bounded(smoothed + 4 * variation, before.longest) };
 }
 
+/**
+ * After an ACK that came `took` ms after its packet was sent again. It tells nothing about the round trip (Karn), but if it is what the
+ * repeat would bring, the packet was lost and not slow: the next wait need not be as long as this one had become.
+ */
+export function repaired(before: RoundTrip, took: number): RoundTrip {
+  if (before.smoothed === undefined) return before;
+  const usual = before.smoothed + 4 * before.variation;
+  return took < 0 || took > usual + granularity ? before : { ...before, wait: bounded(usual, before.longest) };
+}
+
 /** After a wait without an answer: twice as long (RFC 6298 5.5). */
 export function backedOff(before: RoundTrip): RoundTrip {
   return { ...before, wait: bounded(before.wait * 2, before.longest) };

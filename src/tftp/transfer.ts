@@ -1,6 +1,6 @@
 // One read transfer as a state machine: RFC 1350 with the OACK of 2347, windows of 7440, and no Sorcerer's Apprentice (RFC 1123 4.2.3.1).
 import { errorCodes, type TftpPacket } from './packet.ts';
-import { backedOff, firstRoundTrip, measured, type RoundTrip } from './roundtrip.ts';
+import { backedOff, firstRoundTrip, measured, type RoundTrip, repaired } from './roundtrip.ts';
 import { blockCount, type Terms } from './terms.ts';
 
 /** Blocks are counted from 1 without end; `wireBlock` is what is sent of the number. */
@@ -15,8 +15,10 @@ export interface Transfer {
   /** What was the highest block sent when last something was sent again; -1 before. */
   readonly repairedTo: number;
   readonly roundTrip: RoundTrip;
-  /** When the flight went out, as long as nothing in it went out before. */
-  readonly sentAt: number | undefined;
+  /** When the flight, or the OACK, went out last. */
+  readonly sentAt: number;
+  /** Nothing in it went out before. */
+  readonly isFirst: boolean;
   /** Milliseconds waited since the last progress. */
   readonly waited: number;
   /** Packets sent more than once. */
@@ -58,7 +60,7 @@ const patience = 90_000;
 
 export function newTransfer(terms: Terms): Transfer {
   const roundTrip = firstRoundTrip(terms.timeout);
-  return { terms, phase: 'new', acked: 0, sent: 0, repairedTo: -1, roundTrip, sentAt: undefined, waited: 0, retransmits: 0 };
+  return { terms, phase: 'new', acked: 0, sent: 0, repairedTo: -1, roundTrip, sentAt: 0, isFirst: true, waited: 0, retransmits: 0 };
 }
 
 /** The 16 bits that stand for a block. After 65535 comes 0, as most clients expect; so 512-byte blocks are not limited to 32 MiB. */
@@ -118,7 +120,8 @@ function acknowledged(state: Transfer, wire: number, now: number): Step {
 }
 
 function withMeasure(state: Transfer, now: number): Transfer {
-  return state.sentAt === undefined ? state : { ...state, roundTrip: measured(state.roundTrip, now - state.sentAt) };
+  const took = now - state.sentAt;
+  return { ...state, roundTrip: state.isFirst ? measured(state.roundTrip, took) : repaired(state.roundTrip, took) };
 }
 
 /** Sends the window after block `acked`. */
@@ -131,7 +134,8 @@ function flight(state: Transfer, acked: number, now: number): Step {
     acked,
     sent: to,
     repairedTo: repeated > 0 ? state.sent : state.repairedTo,
-    sentAt: repeated > 0 ? undefined : now,
+    sentAt: now,
+    isFirst: repeated === 0,
     waited: acked > state.acked || state.phase !== 'sending' ? 0 : state.waited,
     retransmits: state.retransmits + repeated,
   };
@@ -143,7 +147,8 @@ function offer(state: Transfer, now: number): Step {
   const offered: Transfer = {
     ...state,
     phase: 'offering',
-    sentAt: again ? undefined : now,
+    sentAt: now,
+    isFirst: !again,
     repairedTo: again ? 0 : state.repairedTo, // two OACKs bring two ACK 0, which then mean no loss
     retransmits: state.retransmits + (again ? 1 : 0),
   };

@@ -277,11 +277,14 @@ describe('WRITE', () => {
   });
 
   test('says when the disk is full', async () => {
-    const { client, root } = world({ totalBytes: 100 });
+    const { client, root, tree } = world({ totalBytes: 8192 });
     const { handle: one } = await client.create(root, 'one');
     const { handle: two } = await client.create(root, 'two');
-    await client.write(one!, 0, Buffer.alloc(60));
-    expect((await client.write(two!, 0, Buffer.alloc(60))).status).toBe(nfs.NOSPC);
+    expect((await client.write(one!, 0, Buffer.alloc(4097))).status).toBe(nfs.OK);
+    expect(await client.write(two!, 0, Buffer.alloc(1))).toMatchObject({ status: nfs.NOSPC, wcc: { after: { size: 0 } } });
+    await client.setattr(one!, { size: 4096 });
+    expect((await client.write(two!, 0, Buffer.alloc(1))).status).toBe(nfs.OK);
+    tree.check();
   });
 
   test('is for files, and for who may write', async () => {

@@ -43,6 +43,10 @@ export function makeFarm(name: string): string {
   if (!existsSync(join(sharedImages, 'debian-13', 'current'))) farm(directory, 'image', 'build', 'debian-13');
   const config = join(directory, 'farm.yaml');
   writeFileSync(config, readFileSync(config, 'utf8').replace('    # console_login: true', '    console_login: true'));
+  // Instead of bash, which draws over what it prints: a shell without prompt, echo and line editing.
+  const root = join(directory, 'overlays', 'root', 'root');
+  mkdirSync(root, { recursive: true });
+  writeFileSync(join(root, '.bash_profile'), "stty -echo\nexport PS1=''\nexec sh\n");
   return directory;
 }
 
@@ -64,20 +68,30 @@ export async function until(directory: string, names: readonly string[], test: (
 let marks = 0;
 
 /** Runs a line in the root shell of a machine's console and gives what it printed. Throws if it does not end in time. */
-export async function onConsole(lab: Lab, machine: string, line: string, seconds = 60): Promise<string> {
+export async function onConsole(lab: Lab, machine: string, line: string, seconds = 90): Promise<string> {
   const mark = `mark${++marks}x${process.pid}`;
+  const log = lab.consoleLog(machine);
   const socket = connect(lab.consoleSocket(machine));
   socket.on('error', () => {}); // the wait below says what is missing
+  const failed = (): Error => new Error(`${machine} did not finish within ${seconds} s: ${line}\n${readFileSync(log, 'utf8').slice(-2000)}`);
+  const end = AbortSignal.timeout(seconds * 1000);
   try {
-    // A shell without line editing, which would draw over what it prints; and it joins the mark's halves, so that the echo of what is
-    // typed is not taken for the answer.
-    socket.write(`\rexec sh\rstty -echo; echo '${mark}'-'begin'; { ${line}\n }; echo '${mark}'-'end' $?\r`);
-    const pattern = new RegExp(`${mark}-begin\\r?\\n([\\s\\S]*?)${mark}-end (\\d+)`);
-    const found = await waitForText(lab.consoleLog(machine), pattern, AbortSignal.timeout(seconds * 1000));
-    if (found === undefined)
-      throw new Error(`${machine} did not finish within ${seconds} s: ${line}\n${readFileSync(lab.consoleLog(machine), 'utf8').slice(-2000)}`);
-    if (found[2] !== '0') throw new Error(`${machine}: status ${found[2]} of ${line}\n${found[1]}`);
-    return (found[1] ?? '').replaceAll('\r', '').trim();
+    // A login that is still under way drops what is typed ahead: knock until the shell answers. The shell joins the halves of a mark, so
+    // that an echo of what is typed is not taken for the answer.
+    const knock = setInterval(() => socket.write(`echo '${mark}'-'ready'\r`), 1000);
+    const ready = await waitForText(log, new RegExp(`${mark}-ready`), end).finally(() => clearInterval(knock));
+    if (ready === undefined) throw failed();
+    socket.write(`echo '${mark}'-'begin'; { ${line}\n }; echo '${mark}'-'end' $?\r`);
+    const found = await waitForText(log, new RegExp(`${mark}-begin\\r?\\n([\\s\\S]*?)${mark}-end (\\d+)`), end);
+    if (found === undefined) throw failed();
+    // The kernel's messages come to the same console.
+    const text = (found[1] ?? '')
+      .replaceAll('\r', '')
+      .replace(/^\[ *\d+\.\d+\] .*\n/gm, '')
+      .replaceAll(`${mark}-ready\n`, '')
+      .trim();
+    if (found[2] !== '0') throw new Error(`${machine}: status ${found[2]} of ${line}\n${text}`);
+    return text;
   } finally {
     socket.destroy();
   }

@@ -32,8 +32,8 @@ interface MemoryObject {
   atime: Timestamp;
   mtime: Timestamp;
   ctime: Timestamp;
-  /** File bytes; longer than `size` where room was made ahead. */
-  data: Buffer;
+  /** A file's pages by number; one that is absent is all zeros. What lies behind `size` is zero too. */
+  readonly pages: Map<number, Buffer>;
   size: number;
   readonly target: string | undefined;
   /** Of a directory, in cookie order. */
@@ -45,17 +45,21 @@ interface MemoryObject {
 export interface MemoryTreeOptions {
   readonly clock?: Clock;
   readonly generation?: number;
-  /** Bytes that all files together may have, and the largest size of one: FBIG above it. */
+  /** Bytes that the pages of all files together may have: NOSPC above it. */
   readonly totalBytes?: number;
+  /** The largest size of one file: FBIG above it. */
+  readonly fileSizeMax?: number;
   readonly totalObjects?: number;
   readonly linkMax?: number;
 }
+
+const pageBytes = 4096;
 
 export class MemoryTree implements Tree {
   readonly generation: number;
   readonly root: ObjectId = 1;
   private readonly clock: Clock;
-  private readonly limits: { readonly totalBytes: number; readonly totalObjects: number; readonly linkMax: number };
+  private readonly limits: Required<Omit<MemoryTreeOptions, 'clock' | 'generation'>>;
   private readonly objects = new Map<ObjectId, MemoryObject>();
   private nextId = 2;
   private usedBytes = 0;
@@ -64,7 +68,8 @@ export class MemoryTree implements Tree {
   constructor(options: MemoryTreeOptions = {}) {
     this.clock = options.clock ?? { now: () => Date.now() };
     this.generation = options.generation ?? 1;
-    this.limits = { totalBytes: options.totalBytes ?? 2 ** 28, totalObjects: options.totalObjects ?? 2 ** 20, linkMax: options.linkMax ?? 65_000 };
+    const { totalBytes = 2 ** 28, totalObjects = 2 ** 20, linkMax = 65_000, fileSizeMax = 2 ** 36 } = options;
+    this.limits = { totalBytes, totalObjects, linkMax, fileSizeMax };
     const root = this.make(this.root, { kind: 'directory' }, { mode: 0o755, uid: 0, gid: 0 }, this.root);
     this.objects.set(root.id, root);
   }
@@ -96,15 +101,30 @@ export class MemoryTree implements Tree {
 
   read(id: ObjectId, offset: number, target: Buffer): number {
     const file = this.file(id);
-    const end = Math.min(offset + target.length, file.size);
-    return end <= offset ? 0 : file.data.copy(target, 0, offset, end);
+    const length = Math.max(Math.min(target.length, file.size - offset), 0);
+    for (const piece of pieces(offset, length)) {
+      const page = file.pages.get(piece.page);
+      if (page === undefined) target.fill(0, piece.at, piece.at + piece.length);
+      else page.copy(target, piece.at, piece.start, piece.start + piece.length);
+    }
+    return length;
   }
 
   write(id: ObjectId, offset: number, bytes: Buffer): void {
     const file = this.file(id);
     if (bytes.length === 0) return;
-    if (offset + bytes.length > file.size) this.resize(file, offset + bytes.length);
-    bytes.copy(file.data, offset);
+    const end = offset + bytes.length;
+    if (end > this.limits.fileSizeMax) throw new TreeError('FBIG', `${end} bytes`);
+    const all = [...pieces(offset, bytes.length)];
+    const missing = all.filter(({ page }) => !file.pages.has(page)).length;
+    if (this.usedBytes + missing * pageBytes > this.limits.totalBytes) throw new TreeError('NOSPC', 'full');
+    this.usedBytes += missing * pageBytes;
+    for (const { page: number, start, at, length } of all) {
+      const page = file.pages.get(number) ?? Buffer.alloc(pageBytes);
+      bytes.copy(page, start, at, at + length);
+      file.pages.set(number, page);
+    }
+    file.size = Math.max(file.size, end);
     file.mtime = file.ctime = this.now();
   }
 
@@ -216,10 +236,10 @@ export class MemoryTree implements Tree {
     let bytes = 0;
     for (const object of this.objects.values()) {
       claim(object.links === links.get(object.id), `object ${object.id} says ${object.links} links and has ${links.get(object.id)}`);
-      claim(object.kind !== 'file' || object.data.length >= object.size, `size of ${object.id}`);
-      if (object.kind === 'file') bytes += object.size;
+      for (const number of object.pages.keys()) claim(number * pageBytes < object.size, `page ${number} of ${object.id}`);
+      bytes += object.pages.size * pageBytes;
     }
-    claim(bytes === this.usedBytes, `files have ${bytes} bytes, ${this.usedBytes} are counted`);
+    claim(bytes === this.usedBytes, `pages have ${bytes} bytes, ${this.usedBytes} are counted`);
   }
 
   private object(id: ObjectId): MemoryObject {
@@ -255,7 +275,7 @@ export class MemoryTree implements Tree {
       atime: change.atime === undefined || change.atime === 'now' ? now : change.atime,
       mtime: change.mtime === undefined || change.mtime === 'now' ? now : change.mtime,
       ctime: now,
-      data: Buffer.alloc(0),
+      pages: new Map(),
       size: target?.length ?? (object.kind === 'directory' ? 4096 : 0),
       target,
       entries: new Map(),
@@ -266,18 +286,17 @@ export class MemoryTree implements Tree {
     return made;
   }
 
-  /** Cuts or extends with zeros. */
+  /** Cuts, or extends with zeros. */
   private resize(file: MemoryObject, size: number): void {
-    if (size > this.limits.totalBytes) throw new TreeError('FBIG', `${size} bytes`);
-    if (this.usedBytes + size - file.size > this.limits.totalBytes) throw new TreeError('NOSPC', 'full');
-    if (size < file.size) file.data.fill(0, size, file.size);
-    else if (size > file.data.length) {
-      const larger = Buffer.alloc(Math.max(size, file.data.length * 2));
-      file.data.copy(larger, 0, 0, file.size);
-      file.data = larger;
-    }
-    this.usedBytes += size - file.size;
+    if (size > this.limits.fileSizeMax) throw new TreeError('FBIG', `${size} bytes`);
+    const last = Math.floor(size / pageBytes);
+    for (const number of [...file.pages.keys()]) if (number > last || number * pageBytes === size) this.dropPage(file, number);
+    file.pages.get(last)?.fill(0, size % pageBytes);
     file.size = size;
+  }
+
+  private dropPage(file: MemoryObject, number: number): void {
+    if (file.pages.delete(number)) this.usedBytes -= pageBytes;
   }
 
   private enter(directory: MemoryObject, name: Name, id: ObjectId): void {
@@ -297,7 +316,7 @@ export class MemoryTree implements Tree {
     object.ctime = this.now();
     if (object.kind === 'directory') this.object(object.parent).links -= 1;
     else if (object.links > 0) return;
-    if (object.kind === 'file') this.usedBytes -= object.size;
+    this.resize(object, 0);
     this.objects.delete(object.id);
   }
 
@@ -328,6 +347,16 @@ export class MemoryTree implements Tree {
     if (later) this.lastTime = time;
     else this.lastTime = nanoseconds === 999_999_999 ? { seconds: seconds + 1, nanoseconds: 0 } : { seconds, nanoseconds: nanoseconds + 1 };
     return this.lastTime;
+  }
+}
+
+/** The parts of the pages that a range of a file covers; `at` is where each begins within the range. */
+function* pieces(offset: number, length: number): Iterable<{ page: number; start: number; at: number; length: number }> {
+  for (let at = 0; at < length; ) {
+    const start = (offset + at) % pageBytes;
+    const part = Math.min(pageBytes - start, length - at);
+    yield { page: Math.floor((offset + at) / pageBytes), start, at, length: part };
+    at += part;
   }
 }
 

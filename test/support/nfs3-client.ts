@@ -297,7 +297,7 @@ export function writeSattr(writer: ByteWriter, change: AttributeChange): void {
 
 const readTime = (from: ByteReader): Timestamp => ({ seconds: from.u32(), nanoseconds: from.u32() });
 
-export function readFattr(from: ByteReader): Fattr {
+function readFattr(from: ByteReader): Fattr {
   return {
     kind: from.u32(),
     mode: from.u32(),
@@ -315,11 +315,11 @@ export function readFattr(from: ByteReader): Fattr {
   };
 }
 
-export function readPost(from: ByteReader): Fattr | undefined {
+function readPost(from: ByteReader): Fattr | undefined {
   return readOptional(from, readFattr);
 }
 
-export function readWcc(from: ByteReader): ReadWcc {
+function readWcc(from: ByteReader): ReadWcc {
   const before = readOptional(from, (of) => ({ size: readHyper(of), mtime: readTime(of), ctime: readTime(of) }));
   return { before, after: readPost(from) };
 }

@@ -196,6 +196,14 @@ describe('the wait for an ACK', () => {
     expect(step.effects).toContainEqual({ kind: 'timer', after: 1000 });
   });
 
+  it('is short again when a repeat was answered as quickly as usual, and stays long when it was not', () => {
+    let step = next(newTransfer(terms(512 * 100)), { kind: 'start' }, 0);
+    for (let block = 1; block < 20; block += 1) step = next(step.state, ack(block), block * 2);
+    const lost = next(next(step.state, timer, 100).state, timer, 200).state;
+    expect(next(lost, ack(20), 202).effects).toContainEqual({ kind: 'timer', after: 50 });
+    expect(next(lost, ack(20), 390).effects).toContainEqual({ kind: 'timer', after: 200 });
+  });
+
   it('survives a clock that steps', () => {
     let step = next(newTransfer(terms(5000)), { kind: 'start' }, 1_000_000);
     step = next(step.state, ack(1), 5);

@@ -24,10 +24,10 @@ import {
 import { access, getattr, setattr } from './procedures/attributes.ts';
 import { create, mkdir, mknod, symlink } from './procedures/create.ts';
 import { commit, read, write } from './procedures/data.ts';
+import { fsinfo, fsstat, pathconf } from './procedures/filesystem.ts';
 import { readdir, readdirplus } from './procedures/list.ts';
 import { lookup, readlink } from './procedures/lookup.ts';
 import { link, remove, rename, rmdir } from './procedures/names.ts';
-import { fsinfo, fsstat, pathconf } from './procedures/server.ts';
 import {
   writeAccess,
   writeChange,

@@ -76,7 +76,7 @@ export function entryBytes(name: Name): number {
 /** What entryplus3 adds to entry3: post_op_attr and post_op_fh3. */
 export const entryObjectBytes = 4 + attributeBytes + 4 + 4 + handleBytes;
 
-export function writeStatus(writer: ByteWriter, status: Failure | 'OK'): void {
+function writeStatus(writer: ByteWriter, status: Failure | 'OK'): void {
   writer.u32(statusNumbers[status]);
 }
 

@@ -1,4 +1,4 @@
-// FSSTAT, FSINFO and PATHCONF: what the server and its file system are like. RFC 1813 3.3.18 to 3.3.20.
+// FSSTAT, FSINFO and PATHCONF: what the file system and its server are like. RFC 1813 3.3.18 to 3.3.20.
 import { nameMax } from '../../../tree/tree.ts';
 import { fileSizeMax } from '../../attributes.ts';
 import { looking, type Request } from '../../request.ts';

@@ -1,0 +1,36 @@
+// An image as it lies on disk, `<images>/<name>/<version>/`, never changed once it is there, and what its manifest.json says.
+
+interface FileContent {
+  /** 64 hex digits. */
+  readonly sha256: string;
+  readonly size: number;
+}
+
+export interface ImageManifest {
+  readonly name: string;
+  /** Of this file's layout. */
+  readonly format: 1;
+  readonly suite: string;
+  /** Seconds since 1970 that no time in the image is later than. */
+  readonly epoch: number;
+  readonly kernel: { readonly release: string; readonly package: string; readonly packageVersion: string };
+  /** Every other file of the image, by path; what the version is computed from. */
+  readonly contents: Readonly<Record<string, FileContent>>;
+  readonly root: { readonly paths: number; readonly bytes: number };
+  readonly initramfs: { readonly modules: number; readonly unpackedBytes: number };
+  /** Version of each package in the root. */
+  readonly packages: Readonly<Record<string, string>>;
+  /** Version of each package that kernel, initramfs and loaders come from. */
+  readonly bootPackages: Readonly<Record<string, string>>;
+  /** Paths whose file capabilities or ACLs are not served, because NFSv3 has none. */
+  readonly lostAttributes: readonly string[];
+}
+
+export interface BuiltImage {
+  readonly name: string;
+  /** Twelve hex digits. */
+  readonly version: string;
+  /** `<images>/<name>/<version>`: root/, root.mtree, kernel, initramfs, loaders/, manifest.json. */
+  readonly directory: string;
+  readonly manifest: ImageManifest;
+}

@@ -1,0 +1,94 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import type { FarmError } from '../../src/base/errors.ts';
+import { parseFarm } from '../../src/farm/config.ts';
+import { farmMap } from '../../src/farm/live.ts';
+import { templateValues } from '../../src/farm/values.ts';
+import { type OverlaySource, renderOverlay } from '../../src/overlay/render.ts';
+import { readOverlaySources } from '../../src/overlay/sources.ts';
+
+const nodes = [{ name: 'n1' }, { name: 'n2' }];
+
+function template(path: string, text: string): OverlaySource {
+  return { path, origin: `/overlay/${path}`, mode: 0o644, size: 0, body: { kind: 'template', text } };
+}
+
+function render(path: string, text: string, context = { farm: { name: 'lab' }, nodes }) {
+  return renderOverlay([template(path, text)], context).map(({ path: name, mode, body }) => [
+    name,
+    mode.toString(8),
+    body.kind === 'bytes' ? body.bytes.toString() : body.kind,
+  ]);
+}
+
+function errorOf(action: () => unknown): FarmError {
+  try {
+    action();
+  } catch (error) {
+    return error as FarmError;
+  }
+  throw new Error('no error');
+}
+
+describe('an overlay template', () => {
+  it('is rendered once for the farm', () => {
+    expect(render('etc/motd.hbs', 'Welcome to {{farm.name}}, {{nodes.length}} nodes & more\n')).toEqual([
+      ['etc/motd', '644', 'Welcome to lab, 2 nodes & more\n'],
+    ]);
+  });
+
+  it('is rendered for each node when its name speaks of one', () => {
+    expect(render('etc/hostname$$HOST={{node.name}}$$.hbs', '{{!-- mode=0600 --}}\n{{node.name}}\n')).toEqual([
+      ['etc/hostname$$HOST=n1$$', '600', 'n1\n'],
+      ['etc/hostname$$HOST=n2$$', '600', 'n2\n'],
+    ]);
+  });
+
+  it('can leave nodes out', () => {
+    const text = '{{#unless (lookup node "x")}}{{/unless}}{{#if node.first}}yes{{else}}{{omit}}{{/if}}';
+    const context = {
+      farm: {},
+      nodes: [
+        { name: 'n1', first: true, x: 1 },
+        { name: 'n2', first: false, x: 1 },
+      ],
+    };
+    expect(render('a-{{node.name}}.hbs', text, context as never)).toEqual([['a-n1', '644', 'yes']]);
+  });
+
+  it('fails with file, line and node when a value is missing: never an empty string', () => {
+    const error = errorOf(() => render('etc/a$$HOST={{node.name}}$$.hbs', 'one\ntwo {{node.colour}}\n'));
+    expect(error.code).toBe('overlay.render');
+    expect(error.message).toMatch(/^\/overlay\/etc\/a\$\$HOST=\{\{node.name\}\}\$\$\.hbs:2:\d+: for node n1: "colour" not defined/);
+  });
+
+  it('fails where it speaks of a node and its name does not', () => {
+    expect(errorOf(() => render('etc/a.hbs', '{{node.name}}')).message).toContain('for all nodes');
+  });
+
+  it('fails with its place when it is no template', () => {
+    expect(errorOf(() => render('etc/a.hbs', '{{#if farm.name}}')).code).toBe('overlay.template');
+  });
+
+  it('cannot land outside the root', () => {
+    expect(errorOf(() => render('../etc/passwd.hbs', 'x')).code).toBe('overlay.path');
+    expect(errorOf(() => render('{{node.name}}/x.hbs', 'x', { farm: {}, nodes: [{ name: '..' }] } as never)).code).toBe('overlay.path');
+  });
+});
+
+it('the built-in overlay of a sample farm is what the golden file says', () => {
+  const top = fileURLToPath(new URL('../..', import.meta.url));
+  const text = readFileSync(new URL('./sample-farm.yaml', import.meta.url), 'utf8');
+  const farm = parseFarm(text, '/srv/sample');
+  const files = renderOverlay(readOverlaySources([`${top}templates/root`]), templateValues(farm, Buffer.alloc(32, 7), farmMap(farm)));
+  const printed = files
+    .map(
+      ({ path, mode, body }) =>
+        `=== ${path} ${mode.toString(8)}\n${body.kind === 'bytes' ? body.bytes.toString() : body.kind === 'symlink' ? `-> ${body.target}\n` : ''}`,
+    )
+    .join('');
+  const golden = fileURLToPath(new URL('../golden/overlay.txt', import.meta.url));
+  if (process.env['UPDATE_GOLDEN'] !== undefined) writeFileSync(golden, printed);
+  expect(printed).toBe(readFileSync(golden, 'utf8'));
+});

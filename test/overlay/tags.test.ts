@@ -1,0 +1,89 @@
+import { describe, expect, it, test } from 'vitest';
+import type { Ipv4 } from '../../src/base/addresses.ts';
+import { parseTaggedName, plainRank, tagRank } from '../../src/overlay/tags.ts';
+import { BaseDirectory } from '../../src/tree/base.ts';
+
+const client = { address: '10.11.0.7' as Ipv4, host: 'n7', fqdn: 'n7.farm.lan' };
+
+describe('a tagged name', () => {
+  test.each([
+    ['hosts$$IP=10.11.0.7$$', 'hosts', 'ip'],
+    ['hosts$$IP=10.11.0.0_24$$', 'hosts', 'network'],
+    ['hosts$$HOST=foo.domain.tld$$', 'hosts', 'host'],
+    ['hosts$$CLIENT$$', 'hosts', 'client'],
+    ['a$$b$$CLIENT$$', 'a$$b', 'client'],
+  ])('%s is %s for %s', (name, plain, kind) => {
+    expect(parseTaggedName(name)).toMatchObject({ plain, tag: { kind } });
+  });
+
+  test.each([
+    'hosts',
+    'hosts$$',
+    '$$CLIENT$$',
+    'hosts$$$$',
+    'hosts$$IP=10.11.0$$',
+    'hosts$$CLIENT=1$$',
+    'hosts$$HOST$$',
+    'hosts$$COLOUR=red$$',
+    '$$IP=10.0.0.1$$',
+  ])('%s is an ordinary name', (name) => {
+    expect(parseTaggedName(name)).toBeUndefined();
+  });
+});
+
+describe('of several versions a client gets', () => {
+  /** From best to worst: each line must win over all below it. */
+  const order = [
+    'f$$IP=10.11.0.7$$',
+    'f$$IP=10.11.0.4_30$$',
+    'f$$IP=10.11.0.0_24$$',
+    'f$$IP=10.0.0.0_8$$',
+    'f$$HOST=n7.farm.lan$$',
+    'f$$HOST=n7$$',
+    'f$$HOST=n?.farm.*$$',
+    'f$$HOST=n*$$',
+    'f$$HOST=*$$',
+    'f$$CLIENT$$',
+    'f',
+  ];
+
+  function chosen(names: readonly string[]): string | undefined {
+    return new BaseDirectory(names.map((name, index) => ({ name, id: index + 100, cookie: index + 100 }))).resolve('f', client)?.name;
+  }
+
+  for (const [index, best] of order.entries()) {
+    it(`${best}, whatever else of lower rank there is`, () => {
+      expect(chosen(order.slice(index))).toBe(best);
+      expect(chosen([...order.slice(index)].reverse())).toBe(best);
+    });
+  }
+
+  it('nothing of another client', () => {
+    expect(chosen(['f$$HOST=n8$$', 'f$$IP=10.11.0.70$$', 'f$$IP=10.12.0.0_16$$'])).toBeUndefined();
+    expect(chosen(['f$$HOST=n8$$', 'f'])).toBe('f');
+  });
+
+  it('nothing because a longer name begins like the wanted one (a trap of unfs3)', () => {
+    expect(chosen(['foobar$$HOST=n7$$', 'f'])).toBe('f');
+  });
+
+  it('the plain file under name$$$$', () => {
+    const directory = new BaseDirectory([
+      { name: 'f', id: 3, cookie: 3 },
+      { name: 'f$$CLIENT$$', id: 4, cookie: 4 },
+    ]);
+    expect(directory.resolve('f$$$$', client)?.id).toBe(3);
+    expect(directory.resolve('f', client)?.id).toBe(4);
+  });
+
+  it('a listing of plain names, each once', () => {
+    const directory = new BaseDirectory(
+      ['a', 'f', ...order.slice(0, 3), 'g$$HOST=n8$$', 'h$$CLIENT$$'].map((name, index) => ({ name, id: index + 100, cookie: index + 100 })),
+    );
+    expect([...directory.visible(client, 0)].map(({ name }) => name).sort()).toEqual(['a', 'f', 'h']);
+  });
+
+  it('every rank better than the plain one', () => {
+    for (const name of order.slice(0, -1)) expect(tagRank(parseTaggedName(name)!.tag, client)).toBeLessThan(plainRank);
+  });
+});
