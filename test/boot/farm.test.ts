@@ -5,8 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mac } from '../../src/base/addresses.ts';
 import { loadFarm } from '../../src/farm/config.ts';
+import type { FarmStatus } from '../../src/farm/status.ts';
 import { type Lab, startLab } from '../../src/lab/lab.ts';
-import { command, farm, makeFarm, onConsole, status, supervisor, until } from '../support/farm-under-test.ts';
+import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
 
 /** Three emulated machines share two cores with the server; a boot alone takes a third of this. */
 const bootSeconds = 300;
@@ -53,7 +54,7 @@ describe('two diskless machines with 512 MB each', () => {
       expect(await onConsole(lab, name, 'hostname; cat /etc/hostname; ls /etc | grep -c "[$]" || true')).toBe(`${name}\n${name}\n0`);
       expect(await onConsole(lab, name, 'cat /etc/openmosix.map')).toBe(farm(directory, 'map').trim());
     }
-    expect(await onConsole(lab, 'n1', 'findmnt -no FSTYPE,OPTIONS /')).toMatch(/^nfs .*vers=3.*hard.*proto=tcp/);
+    expect(await onConsole(lab, 'n1', 'findmnt -nro FSTYPE,OPTIONS /')).toMatch(/^nfs .*vers=3.*hard.*proto=tcp/);
   });
 
   it('have nothing but our servers in their network', async () => {
@@ -73,7 +74,7 @@ describe('two diskless machines with 512 MB each', () => {
 
 describe('a machine that the farm does not know', () => {
   it('gets no address, and is shown with the command that adds it', async () => {
-    const { unknown } = status(directory);
+    const { unknown }: FarmStatus = JSON.parse(farm(directory, 'status', '--json'));
     expect(unknown.map((machine) => machine.mac)).toEqual([stranger]);
     expect(farm(directory, 'status')).toContain(`farm add-node ${stranger}`);
     const log = readFileSync(lab.serveLog, 'utf8');
@@ -113,7 +114,8 @@ describe('the server is killed', () => {
 describe('a node that is reset', () => {
   it('finds its private tree as it left it', async () => {
     await onConsole(lab, 'n1', 'sync');
-    const before = status(directory).nodes[0]?.bootedAt ?? 0;
+    const [node] = await until(directory, ['n1'], isUp, 60);
+    const before = node?.bootedAt ?? 0;
     await lab.power('n1', 'reset');
     await until(directory, ['n1'], (node) => isUp(node) && (node.bootedAt ?? 0) > before, bootSeconds);
     expect(await onConsole(lab, 'n1', 'cat /root/mark; ls /etc/debian_version /etc/issue 2>/dev/null | wc -l; ls /etc/issue.old')).toBe(

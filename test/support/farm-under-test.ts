@@ -5,7 +5,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { FarmStatus, NodeStatus } from '../../src/farm/status.ts';
+import { fetchStatus } from '../../src/cli/status.ts';
+import type { NodeStatus } from '../../src/farm/status.ts';
 import { waitForText } from '../../src/lab/follow.ts';
 import type { Lab } from '../../src/lab/lab.ts';
 
@@ -50,15 +51,11 @@ export function makeFarm(name: string): string {
   return directory;
 }
 
-export function status(directory: string): FarmStatus {
-  return JSON.parse(farm(directory, 'status', '--json'));
-}
-
 /** Asks `farm status` until `test` holds for every named node. Bounded by `signal`, whose reason then tells where the nodes were. */
 export async function until(directory: string, names: readonly string[], test: (node: NodeStatus) => boolean, seconds: number): Promise<readonly NodeStatus[]> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
-    const nodes = status(directory).nodes.filter(({ name }) => names.includes(name));
+    const nodes = (await fetchStatus(directory)).nodes.filter(({ name }) => names.includes(name));
     if (nodes.length === names.length && nodes.every(test)) return nodes;
     if (Date.now() > end) throw new Error(`after ${seconds} s: ${JSON.stringify(nodes.map(({ name, stage, detail }) => ({ name, stage, detail })))}`);
     await delay(500);
