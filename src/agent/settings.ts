@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { type Ipv4, ipv4, parseIpv4 } from '../base/addresses.ts';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { isClusterName } from '../cluster/announce.ts';
+import { reportInterval } from '../cluster/report.ts';
 
 /** Where openMosix's information daemon listened. */
 const defaultClusterPort = 5428;
@@ -15,7 +16,6 @@ const defaultBootEnv = '/run/farm/boot.env';
 export const defaultSocketPath = '/run/farm/agent.sock';
 /** openMosix's pace: a round a second. */
 const defaultInterval = 1000;
-const defaultReportInterval = 5000;
 /** A boot.env has six short lines. */
 const bootEnvBytesMax = 64 * 1024;
 
@@ -55,7 +55,7 @@ export const usage = `Usage: farm-agent [options]                           run 
   --cluster NAME           the cluster's name (FARM_CLUSTER, ${defaultCluster})
   --cluster-port PORT      UDP port of the announcements, the same on all nodes (${defaultClusterPort})
   --interval MS            between rounds of announcements, the same on all nodes (${defaultInterval})
-  --report-interval MS     between reports to the server (${defaultReportInterval})
+  --report-interval MS     between reports to the server (${reportInterval})
   --socket FILE            where status finds the agent (${defaultSocketPath})
   --boot-env FILE          what the boot of this node left (${defaultBootEnv})
 `;
@@ -70,7 +70,7 @@ const options = {
   cluster: { type: 'string' },
   'cluster-port': { type: 'string', default: String(defaultClusterPort) },
   interval: { type: 'string', default: String(defaultInterval) },
-  'report-interval': { type: 'string', default: String(defaultReportInterval) },
+  'report-interval': { type: 'string', default: String(reportInterval) },
   socket: { type: 'string', default: defaultSocketPath },
   'boot-env': { type: 'string', default: defaultBootEnv },
 } as const;

@@ -45,7 +45,7 @@ export function nextBootFile(client: BootClient, plan: BootPlan): BootFile | und
 }
 
 /** Where the node mounts its root: the image's version is named, so that a node keeps the image it booted until it boots again. */
-export function exportPath(image: BootPlan['image']): string {
+function exportPath(image: BootPlan['image']): string {
   return `/${image.name}/${image.version}`;
 }
 
@@ -55,7 +55,8 @@ export function kernelCommandLine(plan: BootPlan): string {
   return [
     `BOOTIF=01-${plan.mac.replaceAll(':', '-')}`,
     `farm.server=${server}`,
-    `farm.root=${plan.server}:${exportPath(plan.image)}`,
+    // nocto: the root is this node's alone, so a file need not be asked for at every open; that halves the calls of a boot (nfs(5)).
+    `farm.root=${plan.server}:${exportPath(plan.image)},nocto`,
     'console=ttyS0,115200',
     'console=tty0',
     ...plan.kernelArgs,

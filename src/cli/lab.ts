@@ -1,5 +1,5 @@
 // farm lab: the farm's nodes as virtual machines, in a network of their own on this machine.
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { Mac } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
 import { type Farm, loadFarm } from '../farm/config.ts';
@@ -7,6 +7,7 @@ import { labDirectory } from '../farm/directory.ts';
 import { addNodes } from '../farm/nodes.ts';
 import { attachConsole } from '../lab/console.ts';
 import { findLab, type Lab, startLab } from '../lab/lab.ts';
+import type { Card } from '../lab/plan.ts';
 import { farmDirectory, numberArgument, table } from './options.ts';
 import { commandPath } from './package.ts';
 
@@ -20,9 +21,10 @@ export function labCommand(): Command {
         .description("start the farm's nodes as virtual machines, with farm serve, in a network namespace of their own")
         .argument('[machines]', 'how many; missing nodes are added to the farm (default: all nodes, or 2)', numberArgument(1, 64))
         .option('--memory <MiB>', 'memory of each machine', numberArgument(64, 65_536), 512)
-        .action(async (machines: number | undefined, options: { memory: number }, command: Command) => {
+        .addOption(new Option('--card <model>', 'network card of each machine').choices(['e1000', 'virtio-net-pci']).default('e1000'))
+        .action(async (machines: number | undefined, options: { memory: number; card: Card }, command: Command) => {
           const farm = directory(command);
-          const lab = await bringUp(farm, machines, { memoryMiB: options.memory, keep: true });
+          const lab = await bringUp(farm, machines, { memoryMiB: options.memory, card: options.card, keep: true });
           console.log(`${lab.machines.length} machines are switched on: ${lab.machines.join(' ')}`);
           console.log(howToLook(farm, lab));
         }),
@@ -80,6 +82,7 @@ export function labCommand(): Command {
 
 export interface LabChoice {
   readonly memoryMiB: number;
+  readonly card?: Card;
   /** Whether it outlives this command. */
   readonly keep: boolean;
   readonly signal?: AbortSignal;
@@ -94,7 +97,7 @@ export async function bringUp(directory: string, count: number | undefined, choi
     directory: labDirectory(directory),
     farmDirectory: directory,
     network,
-    machines: farm.nodes.slice(0, count).map(({ name, mac }) => ({ name, mac, memoryMiB: choice.memoryMiB, firmware: 'bios' })),
+    machines: farm.nodes.slice(0, count).map(({ name, mac }) => ({ name, mac, memoryMiB: choice.memoryMiB, card: choice.card ?? 'e1000', firmware: 'bios' })),
     // The machines' consoles are serial ports here; the last console named is /dev/console.
     serve: { command: process.execPath, args: [commandPath, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', 'console=ttyS0,115200'] },
     keep: choice.keep,

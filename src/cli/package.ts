@@ -9,7 +9,6 @@ import type { OverlayFile } from '../tree/graft.ts';
 const top = fileURLToPath(new URL('../..', import.meta.url));
 
 export const builtinOverlay: string = join(top, 'templates', 'root');
-export const recipesDirectory: string = join(top, 'images');
 export const commandPath: string = join(top, 'bin', 'farm');
 
 /** The iPXE script's template. */

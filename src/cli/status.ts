@@ -44,7 +44,7 @@ async function askServer(socketPath: string): Promise<FarmStatus | undefined> {
 }
 
 /** The tables that people read. */
-export function statusText(status: FarmStatus, now: number): string {
+function statusText(status: FarmStatus, now: number): string {
   const lines: string[] = [];
   if (!status.serving) lines.push('farm serve is not running; this is what it saw last.\n\n');
   if (status.nodes.length === 0) lines.push('No nodes yet. Add one with: farm add-node <mac>\n');

@@ -7,6 +7,9 @@ import { type MemberState, type MemberTable, memberStates } from './members.ts';
 /** The resource on the farm's HTTP server that takes reports. */
 export const reportPath = '/agent/report';
 
+/** Milliseconds between two reports of an agent that has nothing new to say. */
+export const reportInterval = 5000;
+
 /** A report of 64 members has some 4 KB; more than this is not read. */
 export const reportBytesMax = 16 * 1024;
 

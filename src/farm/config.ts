@@ -201,7 +201,7 @@ export function reserved(network: Network, address: Ipv4): string | undefined {
 }
 
 /** ` (did you mean X?)` for a name that is one or two letters away from a valid one. */
-export function nearest(name: string, candidates: readonly { readonly name: string }[]): string {
+function nearest(name: string, candidates: readonly { readonly name: string }[]): string {
   const best = candidates
     .map((candidate) => ({ name: candidate.name, distance: editDistance(name, candidate.name) }))
     .sort((a, b) => a.distance - b.distance)[0];

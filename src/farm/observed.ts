@@ -1,5 +1,6 @@
 // What the server has seen of each machine: its stage on the way from power-on to member, its address, when it was last heard.
 import type { Ipv4, Mac } from '../base/addresses.ts';
+import { reportInterval } from '../cluster/report.ts';
 
 /** In the order in which a boot passes them. `seen`: a machine that the farm does not know. `failed`: it said so itself. */
 export const stages = ['seen', 'dhcp', 'loader', 'kernel', 'root', 'agent', 'up', 'leaving', 'failed'] as const;
@@ -73,10 +74,7 @@ function rank(stage: Stage): number {
   return stage === 'failed' || stage === 'leaving' ? 0 : stages.indexOf(stage);
 }
 
-/** An agent reports at least this often; three times without a word and the node is silent. */
-export const reportInterval = 5_000;
-
-/** Whether a node that had an agent has not been heard for too long. */
+/** Whether a node that had an agent has not been heard for too long: three reports are missing. */
 export function isSilent(machine: Machine, now: number): boolean {
   return (machine.stage === 'agent' || machine.stage === 'up') && now - machine.lastSeen > 3 * reportInterval;
 }

@@ -9,6 +9,7 @@ import { type HttpRequest, startHttpServer } from '../boot/http.ts';
 import { type AgentReport, parseAgentReport, reportPath } from '../cluster/report.ts';
 import type { DhcpExchange } from '../dhcp/answer.ts';
 import { startDhcpServer } from '../dhcp/server.ts';
+import { startRouterAdvertiser } from '../ndp/server.ts';
 import type { NfsEvent } from '../nfs/exports.ts';
 import { startNfsServer } from '../nfs/server.ts';
 import { tftpBytes, tftpFileBelow } from '../tftp/files.ts';
@@ -28,6 +29,9 @@ import { NodeViews } from './views.ts';
 
 export const serviceNames = ['dhcp', 'tftp', 'http', 'nfs'] as const;
 export type ServiceName = (typeof serviceNames)[number];
+
+/** A machine that has not asked for anything for so long has left its boot loader, even if it did not load a kernel from here. */
+const loadingMilliseconds = 60_000;
 
 export interface FarmServerOptions {
   readonly directory: string;
@@ -101,6 +105,10 @@ class FarmServer implements Service {
         startNfsServer({ address, portmap: false, exports: this.views, key: handleKey(this.live.key), observe: (event) => this.noteNfs(event), log, clock }),
     };
     for (const name of serviceNames) if (only.includes(name)) this.services.push(await starters[name]());
+    // With DHCP, which hears the same machines: iPXE asks both at once and waits for both.
+    if (only.includes('dhcp')) {
+      this.services.push(await startRouterAdvertiser({ interface: this.network.interface, isLoading: (mac) => this.isLoading(mac), log, clock }));
+    }
     // Last, so that a second server is stopped by a taken port before it takes the first one's socket away.
     this.services.push(await startHttpServer({ socketPath: controlSocket(this.options.directory), routes: (request) => this.answer(request), log, clock }));
     this.live.watch();
@@ -130,6 +138,13 @@ class FarmServer implements Service {
     }
     const machine = this.observatory.get(mac);
     if (beginsBoot(client.loader, machine, this.options.clock.now())) this.note(mac, 'dhcp', host.address, detail);
+  }
+
+  /** Whether a node is between the first DHCP message of its boot and its kernel. */
+  private isLoading(mac: Mac): boolean {
+    const machine = this.observatory.get(mac);
+    if (machine === undefined || (machine.stage !== 'dhcp' && machine.stage !== 'loader')) return false;
+    return this.options.clock.now() - machine.lastSeen < loadingMilliseconds;
   }
 
   private noteNfs(event: NfsEvent): void {

@@ -27,7 +27,8 @@ export function qemuArguments(machine: MachinePlan, tap: string, paths: QemuPath
     ['-name', value(machine.name)],
     ['-uuid', `00000000-0000-4000-8000-${machine.mac.replaceAll(':', '')}`], // what DHCP option 97 tells the server, as a real PC's would be: its own
     ['-machine', 'pc,graphics=off'],
-    ['-accel', 'tcg,thread=multi'], // KVM inside a virtual machine often breaks, and a lab must boot the same everywhere
+    // 256 MiB hold the translated code of a whole boot; QEMU would take a gigabyte for each machine.
+    ['-accel', 'tcg,thread=multi,tb-size=256'], // KVM inside a virtual machine often breaks, and a lab must boot the same everywhere
     ['-cpu', 'max'], // distributions that want x86-64-v2 (RHEL 9 and its kin) do not start on the default qemu64
     ['-smp', String(machine.cpus)],
     ['-m', String(machine.memoryMiB)],

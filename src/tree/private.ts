@@ -266,7 +266,7 @@ function ioError(error: unknown): TreeError {
 }
 
 /** Nanoseconds since the epoch as seconds and a positive rest. */
-export function timestamp(time: bigint): Timestamp {
+function timestamp(time: bigint): Timestamp {
   const nanoseconds = ((time % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
   return { seconds: Number((time - nanoseconds) / 1_000_000_000n), nanoseconds: Number(nanoseconds) };
 }

@@ -40,7 +40,7 @@ describe('what a machine loads next', () => {
 
 it('the kernel command line names card, server and root, and the profile has the last word', () => {
   expect(kernelCommandLine({ ...plan, httpPort: 8080 })).toBe(
-    'BOOTIF=01-52-54-00-12-34-56 farm.server=10.11.0.1:8080 farm.root=10.11.0.1:/debian-13/0123456789ab console=ttyS0,115200 console=tty0 quiet console=ttyS1',
+    'BOOTIF=01-52-54-00-12-34-56 farm.server=10.11.0.1:8080 farm.root=10.11.0.1:/debian-13/0123456789ab,nocto console=ttyS0,115200 console=tty0 quiet console=ttyS1',
   );
 });
 

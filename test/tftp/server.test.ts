@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import { FarmError } from '../../src/base/errors.ts';
 import type { Fields } from '../../src/base/log.ts';
 import type { Service } from '../../src/base/service.ts';
 import { type TftpFile, tftpBytes, tftpFileBelow } from '../../src/tftp/files.ts';
+import { encode } from '../../src/tftp/packet.ts';
 import { startTftpServer, type TftpLimits } from '../../src/tftp/server.ts';
 import { Client } from './client.ts';
 import { random } from './network.ts';
@@ -306,10 +307,11 @@ describe('the TFTP server', () => {
 
   it('survives any bytes, on its port and within a transfer, and serves the next client', async () => {
     await serve(async (path) => (path.length % 2 === 0 ? virtual(3000) : undefined), { transfersPerClient: 1000, transfers: 1000 });
+    const descriptors = readdirSync('/proc/self/fd').length;
     const dice = random(Number(process.env['FUZZ_SEED'] ?? 1));
     const until = Date.now() + 1000 * Number(process.env['FUZZ_SECONDS'] ?? 1);
     while (Date.now() < until) {
-      const rude = await client();
+      const rude = await Client.open(port);
       rude.socket.removeAllListeners('message');
       const answered = once(rude.socket, 'message');
       const noise = () => {
@@ -321,8 +323,12 @@ describe('the TFTP server', () => {
       rude.read('even', { windowsize: 3 });
       const peer: { port: number } = (await answered)[1];
       for (let count = 0; count < 20; count += 1) rude.send(noise(), peer.port);
-      rude.send({ op: 'error', code: 0, message: '' }, peer.port);
+      const last = encode({ op: 'error', code: 0, message: '' });
+      await new Promise<void>((resolve) => rude.socket.send(last, peer.port, '127.0.0.1', () => resolve()));
+      rude.close();
     }
     expect((await (await client()).fetch('even')).bytes.length).toBe(3000);
+    await service!.close();
+    expect(readdirSync('/proc/self/fd').length).toBeLessThan(descriptors + 5);
   });
 });
