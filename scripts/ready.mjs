@@ -10,7 +10,20 @@ export const top = fileURLToPath(new URL('..', import.meta.url));
 export const bootPackages = ['qemu-system-x86', 'ipxe-qemu', 'seabios', 'iproute2', 'util-linux', 'mmdebstrap', 'xz-utils', 'zstd', 'perl-base'];
 
 /** Other people's clients, which the interop tests let loose on our servers. */
-export const interopPackages = ['isc-dhcp-client', 'udhcpc', 'busybox-static', 'bootpc', 'dhcping', 'atftp', 'tftp-hpa', 'curl', 'libnfs-utils', 'cpio'];
+export const interopPackages = [
+  'isc-dhcp-client',
+  'udhcpc',
+  'busybox-static',
+  'bootpc',
+  'dhcping',
+  'atftp',
+  'tftp-hpa',
+  'curl',
+  'libnfs-utils',
+  'dnsmasq-base',
+  'cpio',
+  'libarchive-tools',
+];
 
 /** The servers that bench/ compares ours with. */
 export const benchPackages = ['dnsmasq-base', 'nfs-ganesha', 'nfs-ganesha-vfs', 'rpcbind'];

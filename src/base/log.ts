@@ -35,5 +35,5 @@ export function openLog(format: LogFormat, out: NodeJS.WritableStream = process.
 
 function printable(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
-  return text === '' || /[\s"=]/.test(text) ? JSON.stringify(text) : text;
+  return text === '' || /[\s"=\p{Cc}]/u.test(text) ? JSON.stringify(text) : text;
 }

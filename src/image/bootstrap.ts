@@ -54,10 +54,12 @@ export async function bootstrap<T>(
   consume: (tar: Readable) => Promise<T>,
 ): Promise<T> {
   const args = bootstrapArguments(recipe, await chooseMode());
-  // SIGTERM to mmdebstrap alone: it ends apt and dpkg, unmounts and removes its directory.
+  // A process group of its own: when it fails or gets SIGTERM, mmdebstrap sends SIGHUP to all of its group, to end apt and dpkg. Then it
+  // unmounts and removes its directory.
   const child = spawn('mmdebstrap', args, {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(recipe.epoch), LC_ALL: 'C.UTF-8' },
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
     signal: options.signal,
   });
   const complaints: string[] = [];
