@@ -34,6 +34,7 @@ export function openLog(format: LogFormat, out: NodeJS.WritableStream = process.
 }
 
 function printable(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  const plain = Array.isArray(value) && value.every((item) => typeof item === 'string') ? value.join(', ') : value;
+  const text = typeof plain === 'string' ? plain : (JSON.stringify(plain) ?? String(plain));
   return text === '' || /[\s"=\p{Cc}]/u.test(text) ? JSON.stringify(text) : text;
 }

@@ -5,6 +5,7 @@ import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { broadcastAddress, type Cidr, type Ipv4, inNetwork, ipv4Number, type Mac, mac, networkAddress, parseCidr, parseIpv4 } from '../base/addresses.ts';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
+import { type Complaint, complaintsOf, inWords } from './complaints.ts';
 
 export const configFile = 'farm.yaml';
 
@@ -54,8 +55,8 @@ export interface Farm {
 }
 
 /** RFC 1123 2.1: a host name's label. */
-const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
-const nameSchema = z.string().regex(label, 'a host name: letters, digits and inner hyphens, at most 63');
+export const nameShape = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+const nameSchema = z.string().regex(nameShape, 'expected a host name: letters, digits and inner hyphens, at most 63');
 const addressSchema = z.string().transform((text, context) => parseIpv4(text) ?? issue(context, 'an IPv4 address such as 10.11.0.7'));
 const cidrSchema = z.string().transform((text, context) => parseCidr(text) ?? issue(context, 'an address with prefix length such as 10.11.0.1/24'));
 const macSchema = z.string({ error: 'expected a MAC address as text: put it in quotes' }).transform((text, context) => {
@@ -79,15 +80,18 @@ function issue(context: z.RefinementCtx, expected: string): never {
 }
 
 const networkSchema = z.strictObject({
-  interface: z.string().regex(/^[^\s/:]{1,15}$/, 'an interface name, at most 15 characters'),
+  interface: z.string().regex(/^[^\s/:]{1,15}$/, 'expected the name of a network interface, at most 15 characters'),
   address: cidrSchema,
   range: rangeSchema,
   router: addressSchema.optional(),
   name_servers: z.array(addressSchema).default([]),
 });
 const profileSchema = z.strictObject({
-  image: z.string().default('debian-13'),
-  kernel_args: z.array(z.string().regex(/^\S+$/, 'one kernel argument an entry, without blanks')).default([]),
+  image: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]*$/, 'expected an image name such as debian-13')
+    .default('debian-13'),
+  kernel_args: z.array(z.string().regex(/^\S+$/, 'expected one kernel argument an entry, without blanks')).default([]),
   console_login: z.boolean().default(false),
 });
 const nodeSchema = z.strictObject({ id: z.int().min(1).max(65_535), mac: macSchema, ip: addressSchema, profile: z.string().default('default') });
@@ -95,10 +99,10 @@ const farmSchema = z.strictObject({
   name: nameSchema,
   domain: z
     .string()
-    .regex(/^([a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*)?$/i, 'a domain name such as farm.lan')
+    .regex(/^([a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*)?$/i, 'expected a domain name such as farm.lan')
     .default(''),
   http_port: z.int().min(1).max(65_535).default(80),
-  networks: z.record(nameSchema, networkSchema).refine((networks) => Object.keys(networks).length > 0, 'at least one network'),
+  networks: z.record(nameSchema, networkSchema).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
   profiles: z.record(nameSchema, profileSchema).default({ default: { image: 'debian-13', kernel_args: [], console_login: false } }),
   nodes: z
     .record(nameSchema, nodeSchema)
@@ -106,10 +110,13 @@ const farmSchema = z.strictObject({
     .transform((nodes) => nodes ?? {}),
 });
 
-/** Where in the file a complaint belongs. */
-interface Complaint {
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
+/** A likely key for one that is not there, in the map at `path`. */
+function suggestKey(path: readonly PropertyKey[], key: string): string {
+  const schema = path.length === 0 ? farmSchema : { networks: networkSchema, profiles: profileSchema, nodes: nodeSchema }[String(path[0])];
+  return nearest(
+    key,
+    Object.keys(schema?.shape ?? {}).map((name) => ({ name })),
+  );
 }
 
 /** Reads and checks `<directory>/farm.yaml`. Throws `FarmError` with every complaint, each with its line and column. */
@@ -140,15 +147,13 @@ export function parseFarm(text: string, directory: string): Farm {
     const { line, col } = lines.linePos(syntax.pos[0]);
     throw new FarmError(
       'config.syntax',
-      `${path}:${line}:${col}: ${syntax.message.split('\n')[0]}`,
+      `${path}:${line}:${col}: ${syntax.message.replace(/ at line \d+, column \d+:?[\s\S]*/, '')}`,
       'the file is YAML 1.2: check indentation and quotes there',
       syntax,
     );
   }
-  const parsed = farmSchema.safeParse(document.toJS());
-  if (!parsed.success) {
-    return fail(parsed.error.issues.map(({ path: keys, message }) => ({ path: keys, message })));
-  }
+  const parsed = farmSchema.safeParse(document.toJS(), { error: inWords });
+  if (!parsed.success) return fail(complaintsOf(parsed.error.issues, suggestKey));
   const { data } = parsed;
   const networks: Network[] = Object.entries(data.networks).map(([name, network]) => ({
     ...network,
@@ -201,7 +206,7 @@ export function reserved(network: Network, address: Ipv4): string | undefined {
 }
 
 /** ` (did you mean X?)` for a name that is one or two letters away from a valid one. */
-function nearest(name: string, candidates: readonly { readonly name: string }[]): string {
+export function nearest(name: string, candidates: readonly { readonly name: string }[]): string {
   const best = candidates
     .map((candidate) => ({ name: candidate.name, distance: editDistance(name, candidate.name) }))
     .sort((a, b) => a.distance - b.distance)[0];

@@ -1,5 +1,5 @@
 // The farm as it is served: farm.yaml, templates and images read again whenever they change, and published whole or not at all.
-import { type FSWatcher, readFileSync, watch } from 'node:fs';
+import { type FSWatcher, mkdirSync, readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import type { Ipv4, Mac } from '../base/addresses.ts';
 import { FarmError, sentence } from '../base/errors.ts';
@@ -76,8 +76,8 @@ export class LiveFarm {
     try {
       this.current = this.publish();
     } catch (error) {
-      if (!(error instanceof FarmError)) throw error;
-      log('error', 'config.rejected', { error: sentence(error), hint: error.hint, kept: 'the last good configuration' });
+      const hint = error instanceof FarmError ? error.hint : undefined;
+      log('error', 'config.rejected', { error: sentence(error), hint, kept: 'the last good configuration' });
       return;
     }
     log('info', 'config.loaded', { nodes: this.current.farm.nodes.length, overlayFiles: this.current.overlay.length });
@@ -91,8 +91,15 @@ export class LiveFarm {
       this.timer = setTimeout(() => this.reload(), settleMilliseconds);
     };
     // The directory, not the file: editors and our own commands replace farm.yaml by rename.
-    this.watchers.push(watch(this.directory, (_event, name) => (name === configFile ? changed() : undefined)));
-    this.watchers.push(watch(overlayDirectory(this.directory), { recursive: true }, changed));
+    this.follow(this.directory, {}, (name) => (name === configFile ? changed() : undefined));
+    mkdirSync(overlayDirectory(this.directory), { recursive: true });
+    this.follow(overlayDirectory(this.directory), { recursive: true }, changed);
+  }
+
+  private follow(directory: string, options: { recursive?: boolean }, changed: (name: string | null) => void): void {
+    const watcher = watch(directory, options, (_event, name) => changed(name));
+    watcher.on('error', (error) => this.options.log('error', 'config.unwatched', { directory, error: sentence(error), remedy: 'restart farm serve' }));
+    this.watchers.push(watcher);
   }
 
   close(): void {

@@ -2,7 +2,7 @@
 import { isMap, isNode, parseDocument } from 'yaml';
 import { type Ipv4, inNetwork, ipv4FromNumber, ipv4Number, type Mac } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
-import { type Farm, type Network, type Node, parseFarm, reserved } from './config.ts';
+import { type Farm, type Network, type Node, nameShape, nearest, parseFarm, reserved } from './config.ts';
 import { editConfig } from './edit.ts';
 
 export interface NewNode {
@@ -36,12 +36,24 @@ interface Plan {
 
 /** What a new machine is to be called, or why it cannot be added. */
 function plan(farm: Farm, machine: NewNode): Plan {
+  refuseUnusable(farm, machine);
   refuseDuplicates(farm, machine);
   const id = machine.id ?? firstFree(idMax, (candidate) => farm.nodes.every((node) => node.id !== candidate));
   if (id === undefined) throw new FarmError('node.full', `all ${idMax} node ids are taken`, 'remove a node that no longer exists');
   const named = new Set(farm.nodes.map(({ name }) => name));
   const number = named.has(`n${id}`) ? firstFree(Number.MAX_SAFE_INTEGER, (candidate) => !named.has(`n${candidate}`)) : id;
   return { name: machine.name ?? `n${number}`, id, mac: machine.mac, address: machine.address ?? freeAddress(farm) };
+}
+
+/** Here, where it is an argument's mistake: in farm.yaml it would be complained about at a line that is not there yet. */
+function refuseUnusable(farm: Farm, { name, profile }: NewNode): void {
+  if (name !== undefined && !nameShape.test(name)) {
+    throw new FarmError('node.name', `"${name}" is not a host name`, 'use letters, digits and inner hyphens, at most 63');
+  }
+  if (profile !== undefined && farm.profiles.every((known) => known.name !== profile)) {
+    const known = farm.profiles.map((one) => one.name).join(', ');
+    throw new FarmError('node.profile', `there is no profile ${profile}${nearest(profile, farm.profiles)}`, `profiles of farm.yaml: ${known}`);
+  }
 }
 
 function refuseDuplicates(farm: Farm, machine: NewNode): void {

@@ -1,7 +1,7 @@
 // All services of one farm: starts them, answers their questions from the registry, and notes what they see of each machine.
 import type { Ipv4, Mac } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
-import { FarmError, sentence, WireError } from '../base/errors.ts';
+import { sentence, WireError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { HttpAnswer } from '../boot/answers.ts';
@@ -45,16 +45,20 @@ export interface FarmServerOptions {
   readonly clock: Clock;
 }
 
-/** Binds every service or none. Throws `FarmError` when one cannot be bound or the farm is not right. */
+/** Binds every service or none. Throws `FarmError` when one cannot be bound, the farm is not right, or it is served already. */
 export async function startFarmServer(options: FarmServerOptions): Promise<Service> {
-  const server = new FarmServer(options);
+  const { directory, log, clock } = options;
+  let server: FarmServer | undefined;
+  // First, because it is also the lock: journals have one writer.
+  const control = await startHttpServer({ socketPath: controlSocket(directory), routes: async (request) => server?.answer(request), log, clock });
   try {
+    server = new FarmServer(options, control);
     await server.start();
+    return server;
   } catch (error) {
-    await server.close();
+    await (server ?? control).close();
     throw error;
   }
-  return server;
 }
 
 class FarmServer implements Service {
@@ -66,16 +70,13 @@ class FarmServer implements Service {
   private readonly observatory: Observatory;
   private readonly files: BootFiles;
   private readonly reports = new Map<string, AgentReport>();
-  private readonly services: Service[] = [];
-  private readonly network: Network;
+  private readonly services: Service[];
 
-  constructor(options: FarmServerOptions) {
+  constructor(options: FarmServerOptions, control: Service) {
     const { directory, log, clock } = options;
     this.options = options;
+    this.services = [control];
     this.live = new LiveFarm(options);
-    const [network] = this.live.published.farm.networks;
-    if (network === undefined) throw new FarmError('config.invalid', 'the farm has no network', 'add one to farm.yaml');
-    this.network = network;
     this.images = new Images(directory, this.live.published.overlay);
     this.views = new NodeViews(this.live, this.images, clock, log);
     this.observatory = new Observatory(directory);
@@ -87,13 +88,21 @@ class FarmServer implements Service {
   }
 
   async start(): Promise<void> {
+    for (const network of this.live.published.farm.networks) await this.startNetwork(network);
+    this.live.watch();
+    this.sayWhatIsMissing();
+    this.live.onPublish(() => this.sayWhatIsMissing());
+  }
+
+  /** Every service on the server's own address and interface in one network: nothing is heard or said in others. */
+  private async startNetwork(network: Network): Promise<void> {
     const { log, clock, only } = this.options;
-    const address = this.network.address.address;
+    const address = network.address.address;
     const starters: Record<ServiceName, () => Promise<Service>> = {
       dhcp: () =>
         startDhcpServer({
           address,
-          interface: this.network.interface,
+          interface: network.interface,
           questions: dhcpQuestions(this.live, (node) => this.plan(node)),
           observe: (exchange) => this.noteDhcp(exchange),
           log,
@@ -107,11 +116,15 @@ class FarmServer implements Service {
     for (const name of serviceNames) if (only.includes(name)) this.services.push(await starters[name]());
     // With DHCP, which hears the same machines: iPXE asks both at once and waits for both.
     if (only.includes('dhcp')) {
-      this.services.push(await startRouterAdvertiser({ interface: this.network.interface, isLoading: (mac) => this.isLoading(mac), log, clock }));
+      this.services.push(await startRouterAdvertiser({ interface: network.interface, isLoading: (mac) => this.isLoading(mac), log, clock }));
     }
-    // Last, so that a second server is stopped by a taken port before it takes the first one's socket away.
-    this.services.push(await startHttpServer({ socketPath: controlSocket(this.options.directory), routes: (request) => this.answer(request), log, clock }));
-    this.live.watch();
+  }
+
+  /** A node whose image was never built gets an address and nothing to boot. */
+  private sayWhatIsMissing(): void {
+    for (const image of new Set(this.live.published.farm.nodes.map(({ profile }) => profile.image))) {
+      if (this.images.current(image) === undefined) this.options.log('warn', 'image.missing', { image, remedy: `farm image build ${image}` });
+    }
   }
 
   private plan(node: Node): ReturnType<typeof bootPlan> {
@@ -159,7 +172,7 @@ class FarmServer implements Service {
     return tftpFileBelow(found.body.directory, found.body.path);
   }
 
-  private async answer(request: HttpRequest): Promise<HttpAnswer | undefined> {
+  async answer(request: HttpRequest): Promise<HttpAnswer | undefined> {
     const { path, client } = request;
     if (path === '/status') return { kind: 'json', value: this.status() };
     if (client === undefined) return undefined;

@@ -44,24 +44,33 @@ rm -rf "$root/etc/ssh/"ssh_host_*_key* "$root/var/lib/systemd/random-seed"
 /** Lines of mmdebstrap's that are about itself, not about the progress. */
 const uninteresting = /tempdir|signed-by|chosen format|chroot architecture|running --customize-hook|^(done|success)/;
 
+interface BootstrapOptions {
+  /** For mmdebstrap's own directory, which takes as much room as the root. In a user namespace it uses the system's: its files belong to others there. */
+  readonly temporaryDirectory: string;
+  readonly onProgress: (detail: string) => void;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Starts mmdebstrap and hands its tar to `consume`. Throws `FarmError` `image.privilege`, `program.missing`, `program.failed`; when it
  * throws, or `signal` aborts, mmdebstrap has ended.
  */
-export async function bootstrap<T>(
-  recipe: Recipe,
-  options: { readonly onProgress: (detail: string) => void; readonly signal: AbortSignal },
-  consume: (tar: Readable) => Promise<T>,
-): Promise<T> {
-  const args = bootstrapArguments(recipe, await chooseMode());
-  // A process group of its own: when it fails or gets SIGTERM, mmdebstrap sends SIGHUP to all of its group, to end apt and dpkg. Then it
-  // unmounts and removes its directory.
+export async function bootstrap<T>(recipe: Recipe, options: BootstrapOptions, consume: (tar: Readable) => Promise<T>): Promise<T> {
+  const mode = await chooseMode();
+  const args = bootstrapArguments(recipe, mode);
+  const temporary = mode === 'root' ? { TMPDIR: options.temporaryDirectory } : {};
+  options.signal.throwIfAborted();
+  // A process group of its own: when it fails, mmdebstrap sends SIGHUP to all of its group to end its children.
   const child = spawn('mmdebstrap', args, {
-    env: { ...process.env, SOURCE_DATE_EPOCH: String(recipe.epoch), LC_ALL: 'C.UTF-8' },
+    env: { ...process.env, ...temporary, SOURCE_DATE_EPOCH: String(recipe.epoch), LC_ALL: 'C.UTF-8' },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
-    signal: options.signal,
   });
+  // As Ctrl-C in a terminal does it: its first process waits for the others, which do the work and clean up.
+  const stop = (): void => {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
+  };
+  options.signal.addEventListener('abort', stop, { once: true });
   const complaints: string[] = [];
   let partial = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
@@ -77,9 +86,12 @@ export async function bootstrap<T>(
   const ended = new Promise<string>((resolve, reject) => {
     child.once('error', (error) => {
       if (systemCode(error) === 'ENOENT') reject(new FarmError('program.missing', 'mmdebstrap is not installed', 'apt-get install mmdebstrap', error));
-      else if (!options.signal.aborted) reject(error);
+      else reject(error);
     });
-    child.once('close', (code, signal) => resolve(signal ?? String(code)));
+    child.once('close', (code, signal) => {
+      options.signal.removeEventListener('abort', stop);
+      resolve(signal ?? String(code));
+    });
   });
   const consumed = consume(child.stdout);
   consumed.catch(() => child.stdout.destroy()); // or mmdebstrap would wait for ever with a full pipe

@@ -89,7 +89,9 @@ async function makeRoot(recipe: Recipe, building: string, stage: Stage, signal: 
   const aside = join(building, 'aside');
   const root = new RootWriter(join(building, 'root'));
   const apart = new RootWriter(aside);
-  const lostAttributes = await bootstrap(recipe, { onProgress: (detail) => stage(1, { detail }), signal }, (tar) =>
+  const temporaryDirectory = join(building, 'tmp');
+  mkdirSync(temporaryDirectory);
+  const lostAttributes = await bootstrap(recipe, { temporaryDirectory, onProgress: (detail) => stage(1, { detail }), signal }, (tar) =>
     unpack(tar, {
       route: (path) => {
         if (hostFiles.has(path)) return undefined;
@@ -101,6 +103,7 @@ async function makeRoot(recipe: Recipe, building: string, stage: Stage, signal: 
       onEntry: (count) => count % 100 === 0 && stage(2, { detail: `${count} paths, ${Math.round((root.bytes + apart.bytes) / 1e6)} MB` }),
     }),
   );
+  removeTree(temporaryDirectory);
   await addRecipeFiles(recipe, root);
   apart.finish();
   const entries = root.finish();

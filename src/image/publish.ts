@@ -38,8 +38,9 @@ function startTime(pid: number): string | undefined {
   }
 }
 
+/** With retries: the mmdebstrap of a killed build may still be writing for a moment. */
 export function removeTree(directory: string): void {
-  rmSync(directory, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
 }
 
 /**
