@@ -34,7 +34,7 @@ export interface FrameDoor {
 }
 
 // Numbers of Linux on x86 and ARM: AF_PACKET 17, SOCK_RAW 3, SOL_SOCKET 1, SO_ATTACH_FILTER 26, SIOCGIFINDEX 0x8933, SIOCGIFHWADDR 0x8927,
-// ARPHRD_ETHER 1, EAFNOSUPPORT 97, AF_INET6 10, SOCK_DGRAM 2, IPPROTO_IPV6 41, IPV6_JOIN_GROUP 20, PACKET_OTHERHOST 3. Records both ways are a
+// SIOCGIFFLAGS 0x8913, IFF_UP 1, ENETDOWN 100, ARPHRD_ETHER 1, EAFNOSUPPORT 97, AF_INET6 10, SOCK_DGRAM 2, IPPROTO_IPV6 41, IPV6_JOIN_GROUP 20, PACKET_OTHERHOST 3. Records both ways are a
 // 16-bit length and that many bytes; the first one out is the interface's address. The socket hears nothing before bind, so nothing unfiltered.
 // It ends with its stdin, so with its parent, and not by the Ctrl-C that the terminal sends to both. Errors: it exits with errno.
 const program = `
@@ -48,6 +48,8 @@ my $index = unpack("x16 i", $request);
 ioctl($socket, 0x8927, $request = pack("a16 x24", $name)) or exit $!;
 my ($kind, $address) = unpack("x16 S a6", $request);
 $kind == 1 or exit 97;
+ioctl($socket, 0x8913, $request = pack("a16 x24", $name)) or exit $!;
+unpack("x16 S", $request) & 1 or exit 100;
 my $member;
 if (@groups) { socket($member, 10, 2, 0) or exit $!; }
 for (@groups) { setsockopt($member, 41, 20, pack("H32 i", $_, $index)) or exit $!; }

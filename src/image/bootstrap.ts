@@ -56,19 +56,22 @@ interface BootstrapOptions {
  * throws, or `signal` aborts, mmdebstrap has ended.
  */
 export async function bootstrap<T>(recipe: Recipe, options: BootstrapOptions, consume: (tar: Readable) => Promise<T>): Promise<T> {
+  await run('mmdebstrap', ['--version'], { signal: options.signal });
   const mode = await chooseMode();
   const args = bootstrapArguments(recipe, mode);
   const temporary = mode === 'root' ? { TMPDIR: options.temporaryDirectory } : {};
   options.signal.throwIfAborted();
-  // A process group of its own: when it fails, mmdebstrap sends SIGHUP to all of its group to end its children.
-  const child = spawn('mmdebstrap', args, {
+  // As root, mmdebstrap mounts the server's /dev/shm, /sys and more below its directory, and leaves them there when it is interrupted:
+  // namespaces of its own end with it. In a user namespace it has those anyway. `detached`: when it fails, it sends SIGHUP to all of its group.
+  const command = mode === 'root' ? ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', 'mmdebstrap'] : ['mmdebstrap'];
+  const child = spawn(command[0] ?? '', [...command.slice(1), ...args], {
     env: { ...process.env, ...temporary, SOURCE_DATE_EPOCH: String(recipe.epoch), LC_ALL: 'C.UTF-8' },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
-  // As Ctrl-C in a terminal does it: its first process waits for the others, which do the work and clean up.
+  // SIGKILL where all that it would clean up is in our directory; else SIGTERM, as Ctrl-C in a terminal does it.
   const stop = (): void => {
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
+    if (child.pid !== undefined) process.kill(-child.pid, mode === 'root' ? 'SIGKILL' : 'SIGTERM');
   };
   options.signal.addEventListener('abort', stop, { once: true });
   const complaints: string[] = [];
@@ -84,10 +87,7 @@ export async function bootstrap<T>(recipe: Recipe, options: BootstrapOptions, co
     complaints.splice(0, Math.max(0, complaints.length - quotedLines));
   });
   const ended = new Promise<string>((resolve, reject) => {
-    child.once('error', (error) => {
-      if (systemCode(error) === 'ENOENT') reject(new FarmError('program.missing', 'mmdebstrap is not installed', 'apt-get install mmdebstrap', error));
-      else reject(error);
-    });
+    child.once('error', reject);
     child.once('close', (code, signal) => {
       options.signal.removeEventListener('abort', stop);
       resolve(signal ?? String(code));

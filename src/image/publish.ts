@@ -1,6 +1,6 @@
 // Makes a new image version appear whole or not at all: built in a directory beside, synced, renamed, and `current` replaced by rename.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { run } from '../base/processes.ts';
 
@@ -38,9 +38,25 @@ function startTime(pid: number): string | undefined {
   }
 }
 
-/** With retries: the mmdebstrap of a killed build may still be writing for a moment. */
+/**
+ * Removes a directory with all that is in it. Throws `FarmError` `image.mounted` if something is mounted there: a chroot's /dev may be the
+ * server's own. With retries, because the mmdebstrap of a killed build may write for another moment.
+ */
 export function removeTree(directory: string): void {
+  const prefix = `${escapeMount(realpathSync(join(directory, '..')))}/${escapeMount(basename(directory))}/`;
+  const mounts = readFileSync('/proc/self/mounts', 'latin1').split('\n');
+  const mounted = mounts.map((line) => line.split(' ')[1] ?? '').find((at) => at.startsWith(prefix));
+  if (mounted !== undefined) {
+    throw new FarmError('image.mounted', `${directory} cannot be removed: something is mounted on ${mounted}`, `unmount it: umount ${mounted}`);
+  }
   rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+}
+
+/** As the kernel writes a path in /proc/mounts (proc_pid_mounts(5), fstab(5)). */
+function escapeMount(path: string): string {
+  return Buffer.from(path)
+    .toString('latin1')
+    .replace(/[ \t\n\\#]/g, (byte) => `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 
 /**
