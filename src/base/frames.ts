@@ -34,9 +34,10 @@ export interface FrameDoor {
 }
 
 // Numbers of Linux on x86 and ARM: AF_PACKET 17, SOCK_RAW 3, SOL_SOCKET 1, SO_ATTACH_FILTER 26, SIOCGIFINDEX 0x8933, SIOCGIFHWADDR 0x8927,
-// SIOCGIFFLAGS 0x8913, IFF_UP 1, ENETDOWN 100, ARPHRD_ETHER 1, EAFNOSUPPORT 97, AF_INET6 10, SOCK_DGRAM 2, IPPROTO_IPV6 41, IPV6_JOIN_GROUP 20, PACKET_OTHERHOST 3. Records both ways are a
-// 16-bit length and that many bytes; the first one out is the interface's address. The socket hears nothing before bind, so nothing unfiltered.
-// It ends with its stdin, so with its parent, and not by the Ctrl-C that the terminal sends to both. Errors: it exits with errno.
+// ARPHRD_ETHER 1, EAFNOSUPPORT 97, SIOCGIFFLAGS 0x8913, IFF_UP 1, ENETDOWN 100, AF_INET6 10, SOCK_DGRAM 2, IPPROTO_IPV6 41, IPV6_JOIN_GROUP 20,
+// PACKET_OTHERHOST 3. Records both ways are a 16-bit length and that many bytes; the first one out is the interface's address. The socket hears
+// nothing before bind, so nothing unfiltered. It ends with its stdin, so with its parent, and not by the Ctrl-C that the terminal sends to
+// both. Errors: it exits with errno.
 const program = `
 my ($name, $type, $filter, @groups) = @ARGV;
 $SIG{$_} = "IGNORE" for qw(INT TERM HUP);

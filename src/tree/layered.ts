@@ -1,142 +1,21 @@
-// A node's view of the root: its private tree over the rendered overlays over the image, copied on write. The Tree that is served.
-import { createHash } from 'node:crypto';
-
+// A node's root as it is served: what is written lands in its private tree, copied up from the layers below (view.ts) when first changed.
 import { ftruncateSync, futimesSync, statfsSync } from 'node:fs';
-import type { Clock } from '../base/clock.ts';
-import type { TagClient } from '../overlay/tags.ts';
-import { type Base, type BaseObject, firstPrivateId } from './base.ts';
-import { type OpenFiles, readFully, writeFully } from './files.ts';
-import type { PrivateStore } from './private.ts';
+import { ioError } from './contents.ts';
+import { writeFully } from './files.ts';
 import type { Change, PrivateObject } from './rebase.ts';
-import {
-  type AttributeChange,
-  type Attributes,
-  type DirectoryEntry,
-  type Name,
-  type NewObject,
-  nameMax,
-  type ObjectId,
-  type Space,
-  type Timestamp,
-  type Tree,
-  TreeError,
-} from './tree.ts';
+import { type AttributeChange, type Name, type NewObject, nameMax, type ObjectId, type Space, type Timestamp, type Tree, TreeError } from './tree.ts';
+import { LayeredView } from './view.ts';
 
 /** ext4 allows 65,000 links; so do we. */
 const linkMax = 65_000;
 
-export interface LayeredTreeOptions {
-  readonly store: PrivateStore;
-  readonly client: TagClient;
-  /** Descriptors of the image's files, shared by all nodes' trees. */
-  readonly imageFiles: OpenFiles;
-  readonly clock: Clock;
-  /** A directory on the file system that holds the private tree, for FSSTAT. */
-  readonly stateDirectory: string;
-}
-
-export class LayeredTree implements Tree {
-  /** Ids of image objects mean something only with the image's version, private ones only with the store's epoch. */
-  readonly generation: number;
-  private readonly store: PrivateStore;
-  private readonly client: TagClient;
-  private readonly imageFiles: OpenFiles;
-  private readonly clock: Clock;
-  private readonly stateDirectory: string;
-
-  constructor(options: LayeredTreeOptions) {
-    this.store = options.store;
-    this.client = options.client;
-    this.imageFiles = options.imageFiles;
-    this.clock = options.clock;
-    this.stateDirectory = options.stateDirectory;
-    this.generation = createHash('sha256').update(`${this.base.version}\0${this.store.epoch}`).digest().readUInt32BE(0);
-  }
-
-  private get base(): Base {
-    return this.store.base;
-  }
-
-  get root(): ObjectId {
-    return this.base.root;
-  }
-
-  attributes(id: ObjectId): Attributes {
-    return this.store.object(id) ?? this.baseObject(id);
-  }
-
-  private baseObject(id: ObjectId): BaseObject {
-    const object = this.store.isDropped(id) ? undefined : this.base.object(id);
-    if (object === undefined) throw new TreeError('STALE', `object ${id} is gone`);
-    return object;
-  }
-
-  private directory(id: ObjectId): void {
-    if (this.attributes(id).kind !== 'directory') throw new TreeError('NOTDIR');
-  }
-
-  lookup(directory: ObjectId, name: Name): ObjectId {
-    this.directory(directory);
-    const id = this.find(directory, name);
-    if (id === undefined) throw new TreeError(name.length > nameMax ? 'NAMETOOLONG' : 'NOENT');
-    return id;
-  }
-
-  private find(directory: ObjectId, name: Name): ObjectId | undefined {
-    const own = this.store.entries(directory)?.get(name);
-    if (own !== undefined) return own === 'whiteout' ? undefined : own.id;
-    return this.findInBase(directory, name);
-  }
-
-  /** What the layers below the private one have under a name. */
-  private findInBase(directory: ObjectId, name: Name): ObjectId | undefined {
-    if (directory >= firstPrivateId) return undefined;
-    return this.base.object(directory)?.directory?.resolve(name, this.client)?.id;
-  }
-
-  parent(directory: ObjectId): ObjectId {
-    this.directory(directory);
-    return this.store.object(directory)?.parent ?? this.baseObject(directory).parent;
-  }
-
-  *entries(directory: ObjectId, cookie: number): Iterable<DirectoryEntry> {
-    this.directory(directory);
-    const own = this.store.entries(directory);
-    const below = directory < firstPrivateId ? this.base.object(directory)?.directory : undefined;
-    if (below !== undefined && cookie < firstPrivateId) {
-      for (const entry of below.visible(this.client, cookie)) if (!own?.has(entry.name)) yield entry;
-    }
-    for (const [name, entry] of own ?? []) {
-      if (entry !== 'whiteout' && entry.cookie > cookie) yield { name, id: entry.id, cookie: entry.cookie };
-    }
-  }
-
-  readlink(id: ObjectId): string {
-    const { target } = this.store.object(id) ?? this.baseObject(id);
-    if (target === undefined) throw new TreeError('INVAL', 'not a symlink');
-    return target;
-  }
-
-  read(id: ObjectId, offset: number, target: Buffer): number {
-    const own = this.store.object(id);
-    if (typeof own?.content === 'number') return readFully(this.store.open(own.content), target, offset);
-    const object = this.baseObject(id);
-    if (object.content === undefined) throw new TreeError(object.kind === 'directory' ? 'ISDIR' : 'INVAL');
-    if (object.content.kind === 'bytes') return object.content.bytes.copy(target, 0, Math.min(offset, object.content.bytes.length));
-    const { path } = object.content;
-    try {
-      return readFully(this.imageFiles.get(path.toString('latin1'), path, 'r'), target, offset);
-    } catch (error) {
-      throw new TreeError('IO', `${path.toString()} of image ${this.base.version} cannot be read`, error);
-    }
-  }
-
+export class LayeredTree extends LayeredView implements Tree {
   write(id: ObjectId, offset: number, bytes: Buffer): void {
     const { object, content } = this.writable(id);
     try {
       writeFully(this.store.open(content), bytes, offset);
     } catch (error) {
-      throw error instanceof TreeError ? error : new TreeError(isNoSpace(error) ? 'NOSPC' : 'IO', 'write failed', error);
+      throw ioError(error);
     }
     const now = this.now();
     this.store.touch({ ...object, size: Math.max(object.size, offset + bytes.length), mtime: now, ctime: now });
@@ -222,7 +101,7 @@ export class LayeredTree implements Tree {
     try {
       ftruncateSync(this.store.open(content), size);
     } catch (error) {
-      throw error instanceof TreeError ? error : new TreeError(isNoSpace(error) ? 'NOSPC' : 'IO', 'truncation failed', error);
+      throw ioError(error);
     }
     return { ...object, size };
   }
@@ -332,8 +211,4 @@ export class LayeredTree implements Tree {
 
 function fraction(time: Timestamp): number {
   return time.seconds + time.nanoseconds / 1e9;
-}
-
-function isNoSpace(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }

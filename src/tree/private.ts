@@ -1,13 +1,13 @@
 // What one node has written: objects, names and whiteouts in memory and in a journal, file contents in one file each.
 import { randomBytes } from 'node:crypto';
-import { constants, copyFileSync, fsync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sentence, systemCode } from '../base/errors.ts';
-import { Journal, syncDirectory } from '../base/journal.ts';
+import { systemCode } from '../base/errors.ts';
+import { Journal } from '../base/journal.ts';
 import { type Base, basePath, type Content, firstPrivateId } from './base.ts';
-import { OpenFiles } from './files.ts';
+import { Contents, ioError } from './contents.ts';
 import { type Change, type PrivateObject, rebase } from './rebase.ts';
-import { type Name, type ObjectId, type Timestamp, TreeError } from './tree.ts';
+import { type Name, type ObjectId, TreeError } from './tree.ts';
 
 /** A name in a private directory: an object, or a whiteout that hides the base's entry of that name. */
 export type PrivateEntry = { readonly id: ObjectId; readonly cookie: number } | 'whiteout';
@@ -25,17 +25,14 @@ export class PrivateStore {
   private readonly names = new Map<ObjectId, Map<Name, PrivateEntry>>();
   /** Base objects of which no name is left. */
   private readonly dropped = new Set<ObjectId>();
-  private readonly files = new OpenFiles();
   private readonly journal: Journal<readonly Change[]>;
-  private readonly contentDirectory: string;
+  private readonly contents: Contents;
   private next: number = firstPrivateId;
   private compactedSize: number;
-  private contentNamesUnsynced = false;
 
   private constructor(directory: string, base: Base) {
     this.base = base;
-    this.contentDirectory = join(directory, 'content');
-    mkdirSync(this.contentDirectory, { recursive: true, mode: 0o700 });
+    this.contents = new Contents(join(directory, 'content'));
     const recorded: Change[] = [];
     this.journal = Journal.open<readonly Change[]>(join(directory, 'journal'), (changes) => recorded.push(...changes));
     const start = recorded.findLast((change) => 'start' in change)?.start;
@@ -112,7 +109,7 @@ export class PrivateStore {
     if ('put' in change) {
       const { id, content } = change.put;
       const before = this.objects.get(id)?.content;
-      if (typeof before === 'number' && before !== content) this.removeContent(before);
+      if (typeof before === 'number' && before !== content) this.contents.remove(before);
       this.objects.set(id, change.put);
       this.used(id, typeof content === 'number' ? content : 0);
     } else if ('name' in change) {
@@ -135,7 +132,7 @@ export class PrivateStore {
     this.objects.delete(id);
     this.names.delete(id);
     if (id < firstPrivateId) this.dropped.add(id);
-    if (typeof content === 'number') this.removeContent(content);
+    if (typeof content === 'number') this.contents.remove(content);
   }
 
   private used(...numbers: readonly number[]): void {
@@ -157,45 +154,16 @@ export class PrivateStore {
     this.objects.set(object.id, object);
   }
 
-  private contentPath(content: number): string {
-    return join(this.contentDirectory, content.toString(16));
-  }
-
   /** The descriptor of an own content, created empty if it is not there yet. */
   open(content: number): number {
-    const path = this.contentPath(content);
-    try {
-      return this.files.get(path, path, 'r+');
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw ioError(error);
-    }
-    this.contentNamesUnsynced = true;
-    try {
-      return this.files.get(path, path, 'w+');
-    } catch (error) {
-      throw ioError(error);
-    }
+    return this.contents.open(content);
   }
 
-  /** A new own content with the bytes of `source`: whole or, after a crash, not at all. */
+  /** A new own content with the bytes of `source`. */
   adopt(source: Content): number {
     const content = this.number();
-    const path = this.contentPath(content);
-    try {
-      if (source.kind === 'file') copyFileSync(source.path, `${path}.new`, constants.COPYFILE_FICLONE);
-      else writeFileSync(`${path}.new`, source.bytes);
-      renameSync(`${path}.new`, path);
-    } catch (error) {
-      throw ioError(error);
-    }
-    this.contentNamesUnsynced = true;
+    this.contents.adopt(content, source);
     return content;
-  }
-
-  private removeContent(content: number): void {
-    const path = this.contentPath(content);
-    this.files.forget(path);
-    rmSync(path, { force: true });
   }
 
   /** Settles when the journal, so every name and attribute, is on disk. */
@@ -206,35 +174,20 @@ export class PrivateStore {
   /** Settles when an object's bytes and everything that leads to them are on disk. */
   async sync(id: ObjectId): Promise<void> {
     const content = this.objects.get(id)?.content;
-    if (typeof content === 'number') {
-      const fd = this.open(content);
-      await new Promise<void>((resolve, reject) => fsync(fd, (error) => (error ? reject(ioError(error)) : resolve())));
-      if (this.contentNamesUnsynced) {
-        this.contentNamesUnsynced = false;
-        syncDirectory(this.contentDirectory);
-      }
-    }
+    if (typeof content === 'number') await this.contents.sync(content);
     await this.journal.stable();
   }
 
-  /** After a restart: sizes and times of own contents come from their inodes, and contents that no object has are removed. */
+  /** After a restart: sizes and times of own contents come from their inodes, because writes are not journalled. */
   private recoverContents(): void {
-    const owners = new Map<string, PrivateObject>();
-    for (const object of this.objects.values()) {
-      if (typeof object.content === 'number') owners.set(object.content.toString(16), object);
-    }
-    for (const file of readdirSync(this.contentDirectory)) {
-      const path = join(this.contentDirectory, file);
-      const owner = owners.get(file);
-      if (owner === undefined) {
-        rmSync(path, { force: true });
-        continue;
-      }
-      const { size, mtimeNs } = statSync(path, { bigint: true });
-      const mtime = timestamp(mtimeNs);
+    const owners = new Map<number, PrivateObject>();
+    for (const object of this.objects.values()) if (typeof object.content === 'number') owners.set(object.content, object);
+    for (const [content, { size, mtime }] of this.contents.recover(new Set(owners.keys()))) {
+      const owner = owners.get(content);
+      if (owner === undefined) continue;
       // futimes(2) takes a float in Node, so a time that was set comes back a little short: then the recorded one is the true one.
       const same = Math.abs(mtime.seconds - owner.mtime.seconds + (mtime.nanoseconds - owner.mtime.nanoseconds) / 1e9) < 1e-6;
-      this.objects.set(owner.id, { ...owner, size: Number(size), mtime: same ? owner.mtime : mtime });
+      this.objects.set(owner.id, { ...owner, size, mtime: same ? owner.mtime : mtime });
     }
   }
 
@@ -255,18 +208,7 @@ export class PrivateStore {
   }
 
   async close(): Promise<void> {
-    this.files.close();
+    this.contents.close();
     await this.journal.close();
   }
-}
-
-function ioError(error: unknown): TreeError {
-  const code = systemCode(error);
-  return new TreeError(code === 'ENOSPC' ? 'NOSPC' : code === 'EDQUOT' ? 'DQUOT' : 'IO', sentence(error), error);
-}
-
-/** Nanoseconds since the epoch as seconds and a positive rest. */
-function timestamp(time: bigint): Timestamp {
-  const nanoseconds = ((time % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
-  return { seconds: Number((time - nanoseconds) / 1_000_000_000n), nanoseconds: Number(nanoseconds) };
 }

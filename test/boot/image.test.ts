@@ -1,7 +1,7 @@
 // Builds the default image for real, twice, and boots its kernel and initramfs in QEMU. Packages come through mmdebstrap and apt only.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -72,11 +72,34 @@ describe.skipIf(skipped)(`a built image (root and ${programs.join(', ')} are nee
     expect(stdout.toString()).toMatch(/^v2\d\./);
   });
 
-  test('survives a build that is interrupted, of which nothing is left', async () => {
-    const abort = new AbortController();
-    const interrupted = startBuild(abort.signal, ({ detail }) => detail?.startsWith('extracting') === true && abort.abort(new Error('interrupted')));
-    await expect(interrupted).rejects.toThrow('interrupted');
-    expect(readdirSync(join(imagesDirectory, 'debian-13')).sort()).toEqual([image.version, 'current'].sort());
+  test.each(['extracting', 'installing remaining', 'creating tarball'])(
+    'survives a build that is interrupted at "%s", of which nothing is left, mounts included',
+    async (when) => {
+      const abort = new AbortController();
+      let aborted = 0;
+      const interrupted = startBuild(abort.signal, ({ detail }) => {
+        if (detail?.startsWith(when) !== true) return;
+        aborted = Date.now();
+        abort.abort(new Error('interrupted'));
+      });
+      await expect(interrupted).rejects.toThrow('interrupted');
+      expect(Date.now() - aborted).toBeLessThan(20_000);
+      expect(readdirSync(join(imagesDirectory, 'debian-13')).sort()).toEqual([image.version, 'current'].sort());
+      expect(readFileSync('/proc/mounts', 'latin1')).not.toContain(imagesDirectory);
+    },
+  );
+
+  test("is not rebuilt over a leftover on which something is mounted, for that may be the server's own /dev", async () => {
+    const mounted = join(imagesDirectory, 'debian-13/.build-4194305-1/a chroot/dev');
+    mkdirSync(mounted, { recursive: true });
+    run('mount', '-t', 'tmpfs', 'tmpfs', mounted);
+    try {
+      await expect(startBuild(new AbortController().signal, () => {})).rejects.toThrow(expect.objectContaining({ code: 'image.mounted' }));
+      expect(existsSync(mounted)).toBe(true);
+    } finally {
+      run('umount', mounted);
+      rmSync(join(imagesDirectory, 'debian-13/.build-4194305-1'), { recursive: true });
+    }
   });
 
   test('survives a build that is killed; the next one clears up and comes to the same bytes', async () => {
@@ -88,6 +111,11 @@ describe.skipIf(skipped)(`a built image (root and ${programs.join(', ')} are nee
     expect(readdirSync(join(imagesDirectory, 'debian-13')).sort()).toEqual([image.version, 'current'].sort());
   });
 });
+
+function run(program: string, ...args: string[]): void {
+  const { status, stderr } = spawnSync(program, args);
+  if (status !== 0) throw new Error(`${program}: ${stderr}`);
+}
 
 /** A build in a process of its own, killed by SIGKILL while it unpacks the root. Returns the directory that it leaves. */
 async function startKilledBuild(): Promise<string> {

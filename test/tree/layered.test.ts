@@ -264,7 +264,7 @@ describe('the layered tree behaves as the memory tree', () => {
     }
   }
 
-  it('through any sequence of calls and restarts', async () => {
+  it('through any sequence of calls and restarts', { timeout: 600_000 }, async () => {
     const base = testImage('test/000000000001', layout);
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 30 }), async (actions) => {
