@@ -110,7 +110,7 @@ function bindError(options: UdpOptions, code: string, cause?: unknown): FarmErro
       return new FarmError(
         'port.privilege',
         `${where} may not be opened by this user`,
-        'run as root, or allow it with: setcap cap_net_bind_service,cap_net_raw+ep "$(readlink -f "$(command -v node)")"',
+        'run as root, or in a systemd unit with AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW',
         cause,
       );
     case 'EADDRNOTAVAIL':

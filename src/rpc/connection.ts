@@ -41,6 +41,7 @@ export class Connection {
     socket.setKeepAlive(true, 60_000);
     socket.setTimeout(limits.idleTime, () => this.idle());
     socket.on('data', (chunk: Buffer) => {
+      if (this.ending) return; // the client sends it again when it is connected again
       this.records.push(chunk);
       this.pump();
     });
@@ -51,7 +52,7 @@ export class Connection {
   /** Takes no more calls; ends the connection when those under way are answered. */
   end(): void {
     this.ending = true;
-    this.socket.pause();
+    this.socket.resume(); // to hear the client's end, and because a socket closed with unread bytes is reset, answers and all
     this.endIfDone();
   }
 

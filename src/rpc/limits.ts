@@ -24,5 +24,5 @@ export const defaultLimits: RpcLimits = {
   inFlight: 128,
   outputBytes: 4 * 1024 * 1024,
   idleTime: 360_000,
-  closingTime: 3000,
+  closingTime: 1000,
 };
