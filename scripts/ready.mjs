@@ -77,7 +77,7 @@ function step(text) {
 }
 
 /** stdout is kept for the program that is made ready. */
-export function run(command, args, environment = {}) {
+function run(command, args, environment = {}) {
   const { status, signal, error } = spawnSync(command, args, { cwd: top, stdio: ['inherit', 2, 'inherit'], env: { ...process.env, ...environment } });
   if (error) fail(`${command} cannot be started: ${error.message}\n`);
   if (status !== 0) fail(`${command} ${args.join(' ')} ended with ${signal ?? status}\n`);

@@ -1,11 +1,20 @@
-// npm test: lint, types, layers, then unit, interop and boot tests. `npm test -- unit` runs only one project; CI runs all and skips nothing.
-import { bootPackages, interopPackages, ready, run } from './ready.mjs';
+// npm test: lint, types, dead code, then unit, interop and boot tests. `npm test -- unit` runs only one project; CI runs all and skips nothing.
+import { spawnSync } from 'node:child_process';
+import { bootPackages, interopPackages, ready, top } from './ready.mjs';
 
 const projects = process.argv.slice(2).filter((word) => !word.startsWith('-'));
 const wanted = projects.length === 0 ? ['unit', 'interop', 'boot'] : projects;
 ready([...(wanted.includes('boot') ? bootPackages : []), ...(wanted.includes('interop') ? interopPackages : [])]);
 
-run('npx', ['biome', 'check', '--error-on-warnings']);
-run('npx', ['tsc', '--noEmit']);
-run('npx', ['knip']);
-run('npx', ['vitest', 'run', ...wanted.flatMap((name) => ['--project', name])]);
+check('biome', 'check', '--error-on-warnings');
+check('tsc', '--noEmit');
+check('knip');
+check('vitest', 'run', ...wanted.flatMap((name) => ['--project', name]));
+
+/** Runs one of the project's own tools; ends with its status if it complains. */
+function check(tool, ...args) {
+  console.log(`\n> ${[tool, ...args].join(' ')}`);
+  const { status, error } = spawnSync('npx', ['--no-install', tool, ...args], { cwd: top, stdio: 'inherit' });
+  if (error) throw error;
+  if (status !== 0) process.exit(status ?? 2);
+}
