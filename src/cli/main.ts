@@ -1,6 +1,5 @@
 // The farm command: arguments in, exit status out. 0 done, 1 the answer is no, 2 could not do it.
-import { Command, CommanderError } from 'commander';
-import { FarmError } from '../base/errors.ts';
+import { Command } from 'commander';
 import { addNodeCommand } from './add-node.ts';
 import { demoCommand } from './demo.ts';
 import { imageCommand } from './image.ts';
@@ -8,6 +7,7 @@ import { initCommand } from './init.ts';
 import { labCommand } from './lab.ts';
 import { mapCommand } from './map.ts';
 import { version } from './package.ts';
+import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
 
@@ -29,16 +29,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = report(error);
-}
-
-function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (!(error instanceof FarmError)) {
-    // A bug: its stack is what mends it.
-    process.stderr.write(`farm: internal error; please report it with what is below\n${error instanceof Error ? error.stack : String(error)}\n`);
-    return 2;
-  }
-  process.stderr.write(`farm: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`);
-  return 2;
+  process.stderr.write(failureText(error));
+  process.exitCode = exitStatus(error);
 }

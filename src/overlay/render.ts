@@ -24,8 +24,11 @@ export interface RenderContext {
 
 export const templateSuffix = '.hbs';
 
-/** A first line that gives a rendered file its mode: `{{!-- mode=0600 --}}`. */
-const header = /^\{\{!--\s*mode=(0[0-7]{3,4})\s*--\}\}\r?\n/;
+/**
+ * A first line that says what a template becomes: `{{!-- mode=0600 --}}` a file of that mode, `{{!-- symlink --}}` a link to the rendered
+ * text. (npm packages carry neither modes nor symlinks, so the built-in overlay has to say both.)
+ */
+const header = /^\{\{!--\s*(?:mode=(0[0-7]{3,4})|(symlink))\s*--\}\}\r?\n/;
 
 /** Thrown by `{{omit}}`: this node does not get this file. */
 class Omitted extends Error {}
@@ -54,7 +57,7 @@ function renderSource(source: OverlaySource, context: RenderContext): readonly O
   const owner = { uid: 0, gid: 0 };
   if (body.kind !== 'template') return [{ ...owner, path: landing(source, source.path), mode: source.mode, body, size }];
 
-  const stated = header.exec(body.text)?.[1];
+  const [, stated, symlink] = header.exec(body.text) ?? [];
   const mode = stated === undefined ? source.mode : Number.parseInt(stated, 8);
   const text = compile(body.text, source.origin);
   const name = compile(source.path.slice(0, -templateSuffix.length), source.origin);
@@ -62,6 +65,10 @@ function renderSource(source: OverlaySource, context: RenderContext): readonly O
     const rendered = apply(text, values, source.origin, who);
     const path = rendered === undefined ? undefined : apply(name, values, source.origin, who);
     if (rendered === undefined || path === undefined) return [];
+    if (symlink !== undefined) {
+      const target = rendered.trim();
+      return [{ ...owner, path: landing(source, path), mode, body: { kind: 'symlink', target }, size: target.length }];
+    }
     const bytes = Buffer.from(rendered);
     return [{ ...owner, path: landing(source, path), mode, body: { kind: 'bytes', bytes }, size: bytes.length }];
   };

@@ -45,6 +45,14 @@ describe('an overlay template', () => {
     ]);
   });
 
+  it('can be a symlink, to a target of its own for each node', () => {
+    const files = renderOverlay([template('etc/x$$HOST={{node.name}}$$.hbs', '{{!-- symlink --}}\n/srv/{{node.name}}\n')], { farm: {}, nodes });
+    expect(files.map(({ path, body }) => [path, body])).toEqual([
+      ['etc/x$$HOST=n1$$', { kind: 'symlink', target: '/srv/n1' }],
+      ['etc/x$$HOST=n2$$', { kind: 'symlink', target: '/srv/n2' }],
+    ]);
+  });
+
   it('can leave nodes out', () => {
     const text = '{{#unless (lookup node "x")}}{{/unless}}{{#if node.first}}yes{{else}}{{omit}}{{/if}}';
     const context = {
@@ -75,6 +83,12 @@ describe('an overlay template', () => {
     expect(errorOf(() => render('../etc/passwd.hbs', 'x')).code).toBe('overlay.path');
     expect(errorOf(() => render('{{node.name}}/x.hbs', 'x', { farm: {}, nodes: [{ name: '..' }] } as never)).code).toBe('overlay.path');
   });
+});
+
+it('the built-in overlay has no symlinks on disk, which npm would leave out of the package', () => {
+  const sources = readOverlaySources([fileURLToPath(new URL('../../templates/root', import.meta.url))]);
+  expect(sources.filter(({ body }) => body.kind === 'symlink')).toEqual([]);
+  expect(sources.length).toBeGreaterThan(10);
 });
 
 it('the built-in overlay of a sample farm is what the golden file says', () => {
