@@ -1,4 +1,4 @@
-// Compiles src/ to dist/ and bundles the node agent into one file. Run by `npm run build` and, through `prepare`, by `npm ci`.
+// Compiles src/ to dist/ and bundles the node agent into one file. Run by `npm run build` and, through `prepare`, by `npm install`.
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -38,8 +38,9 @@ export function ready(packages) {
 function npmPackages() {
   const installed = join(top, 'node_modules', '.package-lock.json');
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(top, 'package-lock.json')).mtimeMs) return;
-  step('npm ci');
-  run('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts']);
+  step('npm install');
+  // Not `npm ci`: it refuses a lock file without the packages of foreign platforms, which a partial registry cannot record.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts']);
 }
 
 function debianPackages(packages) {
