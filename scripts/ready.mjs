@@ -26,7 +26,7 @@ export const interopPackages = [
 ];
 
 /** The servers that bench/ compares ours with. */
-export const benchPackages = ['dnsmasq-base', 'nfs-ganesha', 'nfs-ganesha-vfs', 'rpcbind'];
+export const benchPackages = ['dnsmasq-base', 'nfs-ganesha', 'nfs-ganesha-vfs', 'rpcbind', 'busybox-static'];
 
 /** Installs what is missing. Without root it prints the one command that does, and ends with status 2. */
 export function ready(packages) {
