@@ -1,6 +1,6 @@
 // farm demo: two diskless virtual machines boot from nothing but our servers, stage by stage, until they are a cluster.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import { systemClock } from '../base/clock.ts';
@@ -42,7 +42,7 @@ export function demoCommand(): Command {
 }
 
 async function demo(options: DemoOptions): Promise<void> {
-  const { directory } = options;
+  const directory = resolve(options.directory); // the server is started in another working directory
   const started = Date.now();
   if (findLab(labDirectory(directory)) !== undefined) {
     throw new FarmError('lab.running', 'the demo is running already', `end it with: farm -C ${directory} lab down`);
