@@ -91,6 +91,7 @@ async function serve(): Promise<void> {
     address: loopback,
     port: 0,
     portmap: false,
+    privileged: false,
     exports: singleExport(tree),
     key: testKey,
     log: silentLog,

@@ -58,6 +58,8 @@ export type HttpRoutes = (request: HttpRequest) => Promise<HttpAnswer | undefine
 
 export type HttpServerOptions = HttpPlace & {
   readonly routes: HttpRoutes;
+  /** Paths of which a finished request is no news: logged as a detail. */
+  readonly isRoutine?: (path: string) => boolean;
   readonly log: Log;
   readonly clock: Clock;
   readonly limits?: Partial<HttpLimits>;
@@ -154,7 +156,8 @@ async function answer(options: HttpServerOptions, limits: HttpLimits, request: I
   const { log, clock, routes } = options;
   const startedAt = clock.now();
   const client = ipv4FromPeer(request.socket.remoteAddress ?? '');
-  const about = { client, method: request.method, path: printable(requestTarget(request.url ?? '')?.path ?? request.url ?? '') };
+  const path = requestTarget(request.url ?? '')?.path;
+  const about = { client, method: request.method, path: printable(path ?? request.url ?? '') };
   const closed = new Promise<void>((resolve) => response.once('close', resolve));
   response.on('error', () => {}); // told as aborted
   let bytes = 0;
@@ -169,7 +172,8 @@ async function answer(options: HttpServerOptions, limits: HttpLimits, request: I
   }
   await closed;
   // The control socket is asked by our own commands; that is nothing to report.
-  log('socketPath' in options ? 'debug' : 'info', 'http.done', {
+  const routine = 'socketPath' in options || (path !== undefined && options.isRoutine?.(path) === true);
+  log(routine ? 'debug' : 'info', 'http.done', {
     ...about,
     status: response.headersSent ? response.statusCode : undefined,
     bytes,

@@ -73,6 +73,7 @@ export class LiveFarm {
   /** Reads everything again. On an error the last good state stays and the error is logged. */
   reload(): void {
     const { log } = this.options;
+    const before = this.current.farm;
     try {
       this.current = this.publish();
     } catch (error) {
@@ -80,6 +81,9 @@ export class LiveFarm {
       log('error', 'config.rejected', { error: sentence(error), hint, kept: 'the last good configuration' });
       return;
     }
+    const bound = ({ networks, httpPort }: Farm): string => JSON.stringify([httpPort, networks.map((network) => [network.interface, network.address])]);
+    if (bound(before) !== bound(this.current.farm))
+      log('warn', 'config.restart', { reason: 'http_port, interface or address of a network changed', remedy: 'restart farm serve' });
     log('info', 'config.loaded', { nodes: this.current.farm.nodes.length, overlayFiles: this.current.overlay.length });
     for (const listener of this.listeners) listener(this.current);
   }

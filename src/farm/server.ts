@@ -1,7 +1,7 @@
 // All services of one farm: starts them, answers their questions from the registry, and notes what they see of each machine.
 import type { Ipv4, Mac } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
-import { sentence, WireError } from '../base/errors.ts';
+import { FarmError, sentence, WireError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { HttpAnswer } from '../boot/answers.ts';
@@ -50,7 +50,9 @@ export async function startFarmServer(options: FarmServerOptions): Promise<Servi
   const { directory, log, clock } = options;
   let server: FarmServer | undefined;
   // First, because it is also the lock: journals have one writer.
-  const control = await startHttpServer({ socketPath: controlSocket(directory), routes: async (request) => server?.answer(request), log, clock });
+  const control = await startHttpServer({ socketPath: controlSocket(directory), routes: async (request) => server?.answer(request), log, clock }).catch(
+    servedAlready,
+  );
   try {
     server = new FarmServer(options, control);
     await server.start();
@@ -59,6 +61,21 @@ export async function startFarmServer(options: FarmServerOptions): Promise<Servi
     await (server ?? control).close();
     throw error;
   }
+}
+
+function servedAlready(error: unknown): never {
+  if (!(error instanceof FarmError) || error.code !== 'port.taken') throw error;
+  throw new FarmError(
+    'serve.running',
+    `this farm is served already: ${error.message}`,
+    'one server serves a farm; end the other first, or look at it with: farm status',
+    error,
+  );
+}
+
+/** What every node posts every few seconds; what it says is logged when it is news. */
+function isRoutine(path: string): boolean {
+  return path === reportPath || path === '/stage';
 }
 
 class FarmServer implements Service {
@@ -109,9 +126,18 @@ class FarmServer implements Service {
           clock,
         }),
       tftp: () => startTftpServer({ address, source: (path, client) => this.tftpFile(path, client), log, clock }),
-      http: () => startHttpServer({ address, port: this.live.published.farm.httpPort, routes: (request) => this.answer(request), log, clock }),
+      http: () => startHttpServer({ address, port: this.live.published.farm.httpPort, routes: (request) => this.answer(request), isRoutine, log, clock }),
       nfs: () =>
-        startNfsServer({ address, portmap: false, exports: this.views, key: handleKey(this.live.key), observe: (event) => this.noteNfs(event), log, clock }),
+        startNfsServer({
+          address,
+          portmap: false,
+          privileged: true,
+          exports: this.views,
+          key: handleKey(this.live.key),
+          observe: (event) => this.noteNfs(event),
+          log,
+          clock,
+        }),
     };
     for (const name of serviceNames) if (only.includes(name)) this.services.push(await starters[name]());
     // With DHCP, which hears the same machines: iPXE asks both at once and waits for both.

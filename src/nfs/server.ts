@@ -27,6 +27,8 @@ export interface NfsServerOptions {
   /** Whether to answer on port 111 too. Not needed by clients that are told the ports (mount options `port=`, `mountport=`). */
   readonly portmap: boolean;
   readonly exports: NfsExports;
+  /** Whether a client must use a source port below 1024, as exports(5) has it by default: else any program on a node could claim to be root. */
+  readonly privileged: boolean;
   /** The farm's secret for file handles. With another key all mounts go stale. */
   readonly key: Buffer;
   readonly log: Log;
@@ -54,7 +56,17 @@ export async function startNfsServer(options: NfsServerOptions): Promise<NfsServ
     { number: mountProgram, versions: new Map([[3, mount3({ exports, handles, observe, fault })]]) },
   ];
   const replies = new ReplyCache(clock);
-  const nfs = await startRpcServer({ name: 'nfs', address, port: options.port ?? defaultPort, transports: ['tcp'], programs, replies, limits, log });
+  const nfs = await startRpcServer({
+    name: 'nfs',
+    address,
+    port: options.port ?? defaultPort,
+    transports: ['tcp'],
+    programs,
+    privileged: options.privileged,
+    replies,
+    limits,
+    log,
+  });
   if (!options.portmap) return nfs;
   try {
     const mapper = await startRpcServer({

@@ -23,6 +23,8 @@ export interface RpcServerOptions {
   readonly port: number;
   readonly transports: readonly ('tcp' | 'udp')[];
   readonly programs: readonly Program[];
+  /** Whether only clients with a source port below 1024 are served: on a Unix machine, only root can have one. Default false. */
+  readonly privileged?: boolean;
   /** Remembers answers of procedures that must happen once. */
   readonly replies?: ReplyCache;
   readonly limits?: Partial<RpcLimits>;
@@ -53,7 +55,10 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   try {
     if (options.transports.includes('tcp')) {
       const connections = new Map<Connection, Ipv4>();
-      const server = createServer((socket) => accept(socket, connections, answering, limits, name, log));
+      const server = createServer((socket) => {
+        const refusal = options.privileged === true && (socket.remotePort ?? 0) > lastPrivilegedPort ? 'not from a privileged port' : undefined;
+        accept(socket, refusal, connections, answering, limits, name, log);
+      });
       port = await listen(server, address, port);
       closers.push(() => closeServer(server, connections, limits));
       sockets.push(`tcp ${address}:${port}`);
@@ -73,9 +78,20 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   return { name, port, sockets, close };
 }
 
-function accept(socket: Socket, connections: Map<Connection, Ipv4>, answering: Answering, limits: RpcLimits, server: string, log: Log): void {
+/** IANA's system ports, which Linux lets only CAP_NET_BIND_SERVICE use. */
+const lastPrivilegedPort = 1023;
+
+function accept(
+  socket: Socket,
+  unprivileged: string | undefined,
+  connections: Map<Connection, Ipv4>,
+  answering: Answering,
+  limits: RpcLimits,
+  server: string,
+  log: Log,
+): void {
   const client = ipv4FromPeer(socket.remoteAddress ?? '');
-  const refusal = client === undefined ? 'not an IPv4 client' : crowded(connections, client, limits);
+  const refusal = client === undefined ? 'not an IPv4 client' : (unprivileged ?? crowded(connections, client, limits));
   if (client === undefined || refusal !== undefined) {
     log('warn', 'rpc.refused', { server, client, reason: refusal });
     socket.on('error', () => {}); // nobody is interested in how a refused connection ends

@@ -58,7 +58,10 @@ export class BaseDirectory {
 
   /** The entry that `client` sees under a plain name. `name$$$$` is always the plain file (tags(7)). */
   resolve(name: Name, client: TagClient): DirectoryEntry | undefined {
-    if (name.endsWith('$$$$')) return this.raw.get(name.slice(0, -4)) ?? this.raw.get(name);
+    if (name.endsWith('$$$$')) {
+      const plain = name.slice(0, -4);
+      return parseTaggedName(plain) === undefined ? (this.raw.get(plain) ?? this.raw.get(name)) : undefined; // not another client's version
+    }
     if (this.variants === undefined) return this.raw.get(name);
     let best = this.raw.get(name);
     if (best !== undefined && parseTaggedName(name) !== undefined) best = undefined;

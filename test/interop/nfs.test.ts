@@ -44,6 +44,7 @@ describe.skipIf(missing.length > 0)(title, () => {
       address: loopback,
       port: 0,
       portmap: false,
+      privileged: false,
       exports: singleExport(tree),
       key: testKey,
       log,

@@ -147,6 +147,19 @@ describe.skipIf(lacking !== undefined)(`farm serve${lacking === undefined ? '' :
     expect(() => inside('stranger', 'nfs-cat', url('/etc/issue'))).toThrow(/ACCES|denied/i);
   });
 
+  it('refuses a program on a node that is not root, and could claim to be', () => {
+    const asNobody = [
+      'setpriv',
+      '--reuid=65534',
+      '--regid=65534',
+      '--clear-groups',
+      'nfs-cat',
+      url('/etc/issue').replace('autoreconnect=2', 'autoreconnect=0'),
+    ] as const;
+    expect(() => inside('n1', ...asNobody)).toThrow();
+    expect(inside('n1', 'nfs-cat', url('/etc/issue'))).toBe('image\n');
+  });
+
   it('keeps what a node writes for that node alone, also when the server is killed', async () => {
     const note = join(directory, 'note');
     writeFileSync(note, 'of n1\n');
@@ -187,7 +200,7 @@ describe.skipIf(lacking !== undefined)(`farm serve${lacking === undefined ? '' :
       timeout: 20_000,
     });
     expect(second.status).toBe(2);
-    expect(second.stderr).toMatch(/^farm: another server listens at .*control\.sock\n {2}\S/);
+    expect(second.stderr).toMatch(/^farm: this farm is served already: another server listens at .*control\.sock\n {2}\S/);
   });
 
   it('says in one sentence which port is taken, and how to find by whom', () => {

@@ -19,6 +19,7 @@ async function serve(tree: MemoryTree) {
     address: loopback,
     port: 0,
     portmap: false,
+    privileged: false,
     exports: singleExport(tree),
     key: testKey,
     log: (level, event, fields) => lines.push([level, event, fields]),

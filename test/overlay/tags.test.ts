@@ -73,6 +73,7 @@ describe('of several versions a client gets', () => {
       { name: 'f$$CLIENT$$', id: 4, cookie: 4 },
     ]);
     expect(directory.resolve('f$$$$', client)?.id).toBe(3);
+    expect(directory.resolve('f$$CLIENT$$$$$$', client)).toBeUndefined();
     expect(directory.resolve('f', client)?.id).toBe(4);
   });
 
