@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 import { build } from 'esbuild';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
-const place = mkdtempSync(join(tmpdir(), 'farm-bench-tftp-'));
+const place = mkdtempSync(join(tmpdir(), 'farm-tftp-bench-'));
 const root = join(place, 'root');
 const run = promisify(execFile);
 const environment = { ...process.env, PATH: [process.env.PATH, '/usr/sbin', '/sbin'].join(delimiter) };
