@@ -1,4 +1,5 @@
 // farm lab: the farm's nodes as virtual machines, in a network of their own on this machine.
+import { relative } from 'node:path';
 import { Command, Option } from 'commander';
 import type { Mac } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
@@ -9,7 +10,7 @@ import { attachConsole } from '../lab/console.ts';
 import { findLab, type Lab, startLab } from '../lab/lab.ts';
 import type { Card } from '../lab/plan.ts';
 import { farmDirectory, numberArgument, table } from './options.ts';
-import { commandPath } from './package.ts';
+import { commandName, commandPath } from './package.ts';
 
 export function labCommand(): Command {
   const directory = (command: Command): string => farmDirectory(command);
@@ -134,7 +135,8 @@ function runningLab(directory: string): Lab {
 /** The commands that look into a running lab. */
 export function howToLook(directory: string, lab: Lab): string {
   const [first = 'n1'] = lab.machines;
-  const farm = `farm -C ${directory}`;
+  const here = relative(process.cwd(), directory);
+  const farm = `${commandName()} -C ${here.startsWith('..') ? directory : here || '.'}`;
   return table([
     [`  ${farm} status`, 'every node, live'],
     [`  ${farm} lab console ${first}`, 'its console, root is logged in where the profile says so (leave: Ctrl-])'],

@@ -1,6 +1,6 @@
 // Where the program's own files are: templates, recipes and the agent lie beside dist/.
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { delimiter, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FarmError } from '../base/errors.ts';
 import type { OverlayFile } from '../tree/graft.ts';
@@ -10,6 +10,15 @@ const top = fileURLToPath(new URL('../..', import.meta.url));
 
 export const builtinOverlay: string = join(top, 'templates', 'root');
 export const commandPath: string = join(top, 'bin', 'farm');
+
+/** What to type for this program from here: `farm` where it is installed, else its path. */
+export function commandName(): string {
+  const installed = (process.env['PATH'] ?? '').split(delimiter).some((directory) => {
+    const candidate = join(directory, 'farm');
+    return existsSync(candidate) && realpathSync(candidate) === realpathSync(commandPath);
+  });
+  return installed ? 'farm' : relative(process.cwd(), commandPath);
+}
 
 /** The iPXE script's template. */
 export function scriptTemplate(): { readonly text: string; readonly origin: string } {
