@@ -1,5 +1,5 @@
 // State that survives a crash: an append-only file of JSON lines, fsynced in groups, compacted by replacing it whole.
-import { closeSync, fdatasync, fsyncSync, ftruncateSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fsyncSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FarmError, systemCode } from './errors.ts';
 
@@ -35,7 +35,12 @@ export class Journal<Entry> {
 
   append(entry: Entry): void {
     const line = Buffer.from(`${JSON.stringify(entry)}\n`);
-    writeAll(this.fd, line);
+    try {
+      writeAll(this.fd, line);
+    } catch (error) {
+      ftruncateSync(this.fd, this.size); // a disk that fills up takes part of a line, and the next one would be joined to it
+      throw error;
+    }
     this.size += line.length;
     this.dirty = true;
   }
@@ -60,14 +65,16 @@ export class Journal<Entry> {
     this.syncing = new Promise<void>((resolve, reject) => {
       fdatasync(this.fd, (error) => {
         this.syncing = undefined;
-        if (error) reject(new FarmError('journal.sync', `${this.path} could not be written to disk: ${error.message}`, 'check the disk', error));
-        else resolve();
+        if (error) {
+          this.dirty = true; // what was not synced is not on disk, whoever asks next
+          reject(new FarmError('journal.sync', `${this.path} could not be written to disk: ${error.message}`, 'check the disk', error));
+        } else resolve();
       });
     });
     return this.syncing;
   }
 
-  /** Replaces the whole file by `entries`: written beside it, fsynced, renamed over it. Waits for the disk. */
+  /** Replaces the whole file by `entries`: written beside it, fsynced, renamed over it. Waits for the disk. If it throws, the old file stays. */
   compact(entries: Iterable<Entry>): void {
     const beside = `${this.path}.new`;
     const fd = openSync(beside, 'w', 0o600);
@@ -79,12 +86,18 @@ export class Journal<Entry> {
       size += bytes.length;
       batch = [];
     };
-    for (const entry of entries) {
-      if (batch.push(`${JSON.stringify(entry)}\n`) === 1000) flush();
+    try {
+      for (const entry of entries) {
+        if (batch.push(`${JSON.stringify(entry)}\n`) === 1000) flush();
+      }
+      flush();
+      fsyncSync(fd);
+    } catch (error) {
+      rmSync(beside, { force: true });
+      throw error;
+    } finally {
+      closeSync(fd);
     }
-    flush();
-    fsyncSync(fd);
-    closeSync(fd);
     renameSync(beside, this.path);
     syncDirectory(dirname(this.path));
     const old = this.fd;

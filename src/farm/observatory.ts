@@ -1,7 +1,9 @@
 // The observed machines and their journal: `farm status` has an answer after a restart, and while no server runs.
 import { join } from 'node:path';
 import type { Mac } from '../base/addresses.ts';
+import { sentence } from '../base/errors.ts';
 import { Journal, readJournal } from '../base/journal.ts';
+import type { Log } from '../base/log.ts';
 import { stateDirectory } from './directory.ts';
 import { type Machine, type Observation, observe } from './observed.ts';
 
@@ -21,8 +23,10 @@ export class Observatory {
   private readonly machines = new Map<Mac, Machine>();
   private readonly recordedAt = new Map<Mac, number>();
   private readonly journal: Journal<Entry>;
+  private readonly log: Log;
 
-  constructor(farmDirectory: string) {
+  constructor(farmDirectory: string, log: Log) {
+    this.log = log;
     this.journal = Journal.open<Entry>(journalPath(farmDirectory), (entry) => replay(this.machines, entry));
   }
 
@@ -42,11 +46,20 @@ export class Observatory {
     this.machines.set(mac, machine);
     const changed = machine.stage !== before?.stage || machine.detail !== before.detail || machine.address !== before.address;
     if (changed || at - (this.recordedAt.get(mac) ?? 0) > quietInterval) {
-      this.journal.append(observation);
-      this.recordedAt.set(mac, at);
-      if (this.journal.size > compactSize) this.compact();
+      this.record(observation);
     }
     return machine;
+  }
+
+  /** A disk that is full must not keep a machine from booting: what could not be kept is known until the server ends. */
+  private record(observation: Observation): void {
+    try {
+      this.journal.append(observation);
+      this.recordedAt.set(observation.mac, observation.at);
+      if (this.journal.size > compactSize) this.compact();
+    } catch (error) {
+      this.log('error', 'observed.unkept', { mac: observation.mac, error: sentence(error) });
+    }
   }
 
   private forgetOldestStranger(): void {

@@ -96,7 +96,7 @@ class FarmServer implements Service {
     this.live = new LiveFarm(options);
     this.images = new Images(directory, this.live.published.overlay);
     this.views = new NodeViews(this.live, this.images, clock, log);
-    this.observatory = new Observatory(directory);
+    this.observatory = new Observatory(directory, log);
     this.files = bootFiles(this.live, (node) => this.plan(node), options.scriptTemplate);
   }
 

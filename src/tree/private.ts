@@ -95,7 +95,7 @@ export class PrivateStore {
       throw ioError(error);
     }
     for (const change of recorded) this.apply(change);
-    if (this.journal.size > compactFloor && this.journal.size > compactFactor * this.compactedSize) this.compact();
+    if (this.journal.size > compactFloor && this.journal.size > compactFactor * this.compactedSize) this.compactIfPossible();
   }
 
   /** Base objects are recorded with their path, by which another version of the image is searched. */
@@ -188,6 +188,16 @@ export class PrivateStore {
       // futimes(2) takes a float in Node, so a time that was set comes back a little short: then the recorded one is the true one.
       const same = Math.abs(mtime.seconds - owner.mtime.seconds + (mtime.nanoseconds - owner.mtime.nanoseconds) / 1e9) < 1e-6;
       this.objects.set(owner.id, { ...owner, size, mtime: same ? owner.mtime : mtime });
+    }
+  }
+
+  /** The change is journalled already and must not fail for this: on a full disk the long journal stays, and the next change says NOSPC. */
+  private compactIfPossible(): void {
+    try {
+      this.compact();
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error;
+      this.compactedSize = this.journal.size;
     }
   }
 

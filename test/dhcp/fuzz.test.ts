@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WireError } from '../../src/base/errors.ts';
 import { answer } from '../../src/dhcp/answer.ts';
-import { describePacket } from '../../src/dhcp/describe.ts';
 import { decodePacket, encodePacket } from '../../src/dhcp/packet.ts';
+import { describePacket } from '../support/describe-dhcp.ts';
 import { readPcap } from '../support/pcap.ts';
 import { farmOf, kernelFile, message, node, nodeMac, pxeRom, request, scriptUrl, wants } from './packets.ts';
 

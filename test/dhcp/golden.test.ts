@@ -4,8 +4,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { answer, type DhcpContext } from '../../src/dhcp/answer.ts';
-import { describePacket } from '../../src/dhcp/describe.ts';
 import { decodePacket, encodePacket } from '../../src/dhcp/packet.ts';
+import { describePacket } from '../support/describe-dhcp.ts';
 import { readPcap } from '../support/pcap.ts';
 import { farmOf, hostAt, node } from './packets.ts';
 

@@ -1,5 +1,5 @@
 // A datagram as text for people: one header line, one line per option by its IANA name. For captures, tests and explanations.
-import { WireError } from '../base/errors.ts';
+import { WireError } from '../../src/base/errors.ts';
 import {
   messageTypes,
   type Options,
@@ -13,8 +13,8 @@ import {
   readU16,
   readU16s,
   readU32,
-} from './options.ts';
-import { broadcastFlag, type DhcpPacket } from './packet.ts';
+} from '../../src/dhcp/options.ts';
+import { broadcastFlag, type DhcpPacket } from '../../src/dhcp/packet.ts';
 
 export function describePacket(packet: DhcpPacket): string {
   const { op, htype, chaddr, xid, secs, flags, hops, ciaddr, yiaddr, siaddr, giaddr } = packet;
