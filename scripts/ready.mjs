@@ -7,7 +7,19 @@ import { fileURLToPath } from 'node:url';
 export const top = fileURLToPath(new URL('..', import.meta.url));
 
 /** What building an image and booting virtual machines takes. */
-export const bootPackages = ['qemu-system-x86', 'ipxe-qemu', 'seabios', 'iproute2', 'util-linux', 'mmdebstrap', 'xz-utils', 'zstd', 'perl-base'];
+export const bootPackages = [
+  'qemu-system-x86',
+  'ipxe-qemu',
+  'seabios',
+  'iproute2',
+  'util-linux',
+  'mmdebstrap',
+  'xz-utils',
+  'zstd',
+  'perl-base',
+  'ovmf',
+  'squashfs-tools',
+];
 
 /** Other people's clients, which the interop tests let loose on our servers. */
 export const interopPackages = [
@@ -23,10 +35,24 @@ export const interopPackages = [
   'dnsmasq-base',
   'cpio',
   'libarchive-tools',
+  'isc-dhcp-relay',
+  'tcpdump',
+  'systemd',
+  'nginx-light',
 ];
 
 /** The servers that bench/ compares ours with. */
-export const benchPackages = ['dnsmasq-base', 'nfs-ganesha', 'nfs-ganesha-vfs', 'rpcbind', 'busybox-static'];
+export const benchPackages = [
+  'dnsmasq-base',
+  'nfs-ganesha',
+  'nfs-ganesha-vfs',
+  'rpcbind',
+  'busybox-static',
+  'nginx-light',
+  'openssl',
+  'kea-dhcp4-server',
+  'kea-admin',
+];
 
 /** Installs what is missing. Without root it prints the one command that does, and ends with status 2. */
 export function ready(packages) {

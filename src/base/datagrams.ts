@@ -14,6 +14,11 @@ export interface UdpOptions {
   readonly interface?: string;
   /** Allows sending to broadcast addresses. */
   readonly broadcast?: boolean;
+  /**
+   * Bytes of received datagrams, with the kernel's bookkeeping, that may wait for this process. More than net.core.rmem_max only for a socket tied to
+   * an interface, and with CAP_NET_ADMIN; without, as much as the system allows.
+   */
+  readonly receiveBuffer?: number;
 }
 
 /** IFNAMSIZ of Linux is 16 with the final NUL. */
@@ -21,8 +26,9 @@ const longestInterfaceName = 15;
 
 // node:dgram can neither set SO_BINDTODEVICE nor create a socket before its bind(2). Socket options belong to the open file, though, not to
 // the process: a child that inherits the descriptor can set them. perl-base is Essential on Debian and needs no module for it. Numbers of
-// Linux on x86 and ARM: SOL_SOCKET 1, SO_BINDTODEVICE 25, AF_INET 2, SOCK_DGRAM 2. Both programs exit with errno.
-const tieProgram = 'open(my $s, "+<&=", 3) or exit $!; setsockopt($s, 1, 25, "$ARGV[0]\\0") or exit $!';
+// Linux on x86 and ARM: SOL_SOCKET 1, SO_BINDTODEVICE 25, SO_RCVBUFFORCE 33, AF_INET 2, SOCK_DGRAM 2. Both programs exit with errno.
+const tieProgram =
+  'open(my $s, "+<&=", 3) or exit $!; setsockopt($s, 1, 25, "$ARGV[0]\\0") or exit $!; $ARGV[1] and setsockopt($s, 1, 33, pack("i", $ARGV[1]))';
 const probeProgram =
   'socket(my $s, 2, 2, 17) or exit $!; setsockopt($s, 1, 25, "$ARGV[0]\\0") or exit $!; ' +
   'bind($s, pack("S n C4 x8", 2, $ARGV[2], split(/\\./, $ARGV[1]))) or exit $!';
@@ -38,7 +44,8 @@ export async function openUdp(options: UdpOptions): Promise<Socket> {
     // With it a foreign server on the same interface would go unnoticed, so somebody without it looks first.
     await asPerl(options, name, probeProgram, [name, options.address, String(options.port)]);
   }
-  const socket = createSocket({ type: 'udp4', reuseAddr: name !== undefined });
+  // Peers are named by address only: without the detour through the resolver a datagram is sent at once and costs half as much.
+  const socket = createSocket({ type: 'udp4', reuseAddr: name !== undefined, lookup: (address, _options, found) => found(null, address, 4) });
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
@@ -48,7 +55,9 @@ export async function openUdp(options: UdpOptions): Promise<Socket> {
       });
     });
     if (options.broadcast === true) socket.setBroadcast(true);
-    if (name !== undefined) await asPerl(options, name, tieProgram, [name], descriptor(socket, name));
+    const { receiveBuffer } = options;
+    if (receiveBuffer !== undefined) socket.setRecvBufferSize(receiveBuffer);
+    if (name !== undefined) await asPerl(options, name, tieProgram, [name, String(receiveBuffer ?? 0)], descriptor(socket, name));
     return socket;
   } catch (error) {
     socket.close();

@@ -10,7 +10,7 @@ export type FilterInstruction = readonly [code: number, jt: number, jf: number, 
 
 export interface FrameOptions {
   readonly interface: string;
-  /** E.g. 0x86dd. No other frames are heard. */
+  /** E.g. 0x86dd. No other frames are heard; 0: none at all, and the interface's traffic never comes near the socket. */
   readonly etherType: number;
   /** Chooses in the kernel, from the start of the Ethernet header, so that the interface's other traffic costs nothing. */
   readonly filter: readonly FilterInstruction[];
@@ -29,13 +29,15 @@ export interface FrameDoor {
   readonly tried: Promise<void>;
   /** Sends a whole frame, from its Ethernet header on. False if the socket is not open or the interface does not keep up: the frame is dropped. */
   send(frame: Buffer): boolean;
+  /** The interface's own address while the socket is open. */
+  readonly address: Mac | undefined;
   /** May be called twice. */
   close(): Promise<void>;
 }
 
 // Numbers of Linux on x86 and ARM: AF_PACKET 17, SOCK_RAW 3, SOL_SOCKET 1, SO_ATTACH_FILTER 26, SIOCGIFINDEX 0x8933, SIOCGIFHWADDR 0x8927,
 // ARPHRD_ETHER 1, EAFNOSUPPORT 97, SIOCGIFFLAGS 0x8913, IFF_UP 1, ENETDOWN 100, AF_INET6 10, SOCK_DGRAM 2, IPPROTO_IPV6 41, IPV6_JOIN_GROUP 20,
-// PACKET_OTHERHOST 3. Records both ways are a 16-bit length and that many bytes; the first one out is the interface's address. The socket hears
+// PACKET_OTHERHOST 3, ENOBUFS 105 (a full transmit queue: that frame is dropped). Records both ways are a 16-bit length and that many bytes; the first one out is the interface's address. The socket hears
 // nothing before bind, so nothing unfiltered. It ends with its stdin, so with its parent, and not by the Ctrl-C that the terminal sends to
 // both. Errors: it exits with errno.
 const program = `
@@ -71,7 +73,7 @@ for (;;) {
     while (length $in >= 2 && length $in >= 2 + unpack("n", $in)) {
       my $frame = unpack("n/a*", $in);
       substr($in, 0, 2 + length $frame, "");
-      defined send($socket, $frame, 0) or exit $!;
+      defined send($socket, $frame, 0) or $! == 105 or exit $!;
     }
   }
 }
@@ -105,7 +107,8 @@ class Frames implements FrameDoor {
   private readonly options: FrameOptions;
   private child: Child | undefined;
   private ended: Promise<void> = Promise.resolve();
-  private isOpen = false;
+  private own: Mac | undefined;
+  private isCorked = false;
   private isClosed = false;
   private timer: NodeJS.Timeout | undefined;
   private retry = firstRetry;
@@ -113,6 +116,10 @@ class Frames implements FrameDoor {
   constructor(options: FrameOptions) {
     this.options = options;
     this.tried = this.open();
+  }
+
+  get address(): Mac | undefined {
+    return this.own;
   }
 
   /** Settles when the child has opened its socket or has ended. */
@@ -132,15 +139,15 @@ class Frames implements FrameDoor {
       const records = recordReader((record) => {
         if (openedAt !== undefined) return this.options.onFrame(record);
         openedAt = performance.now();
-        this.isOpen = true;
-        this.options.onOpen(macFromBytes(record));
+        this.own = macFromBytes(record);
+        this.options.onOpen(this.own);
         opened();
       });
       child.stdout.on('data', records);
       this.ended = new Promise((resolve) => {
         const end = (error: FarmError): void => {
           this.child = undefined;
-          this.isOpen = false;
+          this.own = undefined;
           this.lost(error, openedAt === undefined ? 0 : performance.now() - openedAt);
           opened();
           resolve();
@@ -166,10 +173,20 @@ class Frames implements FrameDoor {
 
   send(frame: Buffer): boolean {
     const { child } = this;
-    if (child === undefined || !this.isOpen || child.stdin.writableLength > sendQueueBytes) return false;
-    const length = Buffer.alloc(2);
-    length.writeUInt16BE(frame.length);
-    child.stdin.write(Buffer.concat([length, frame]));
+    if (child === undefined || this.own === undefined || child.stdin.writableLength > sendQueueBytes) return false;
+    if (!this.isCorked) {
+      // What one turn of the event loop sends goes through the pipe in one system call.
+      this.isCorked = true;
+      child.stdin.cork();
+      process.nextTick(() => {
+        this.isCorked = false;
+        child.stdin.uncork();
+      });
+    }
+    const record = Buffer.allocUnsafe(2 + frame.length);
+    record.writeUInt16BE(frame.length);
+    record.set(frame, 2);
+    child.stdin.write(record);
     return true;
   }
 

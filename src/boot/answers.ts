@@ -1,11 +1,10 @@
 // What an HTTP route answers, and how that is written: always with Content-Length, never chunked, since UEFI clients need it (edk2#9920).
 import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import { openBelow } from '../base/below.ts';
-import { systemCode } from '../base/errors.ts';
+import { type Pieces, pieceBytes } from './pieces.ts';
 import { type Representation, select } from './ranges.ts';
+import type { Turns } from './turns.ts';
 
 export type HttpAnswer =
   /** The regular file `path` below `directory`, which no symlink in it can leave. 404 if there is none. */
@@ -17,11 +16,13 @@ export type HttpAnswer =
   /** Status 400 to 599 and a sentence for whoever reads the client's screen. */
   | { readonly kind: 'error'; readonly status: number; readonly message: string; readonly hint?: string };
 
-/** Bytes read from a file at a time; two such pieces are in memory for each client. */
-const pieceBytes = 262_144;
-
-/** How writing to a client that went away fails. */
-const clientGone: readonly (string | undefined)[] = ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'];
+/** What all answers of a server share, and what one tells while it is sent. */
+export interface Sending {
+  readonly pieces: Pieces;
+  readonly turns: Turns;
+  /** Called as the client takes the body, with all bytes of it that the system has taken so far. */
+  readonly progress: (bytes: number) => void;
+}
 
 const plainText = 'text/plain; charset=utf-8';
 
@@ -44,17 +45,17 @@ const types: Readonly<Record<string, string>> = {
  * Writes the whole answer. How many bytes of body went out; throws when the file cannot be read to its end, with the connection closed so
  * that the client sees it too. A client that goes away is no error.
  */
-export async function write(answer: HttpAnswer, request: IncomingMessage, response: ServerResponse): Promise<number> {
+export async function write(answer: HttpAnswer, request: IncomingMessage, response: ServerResponse, sending: Sending): Promise<number> {
   switch (answer.kind) {
     case 'file': {
       const found = await openBelow(answer.directory, answer.path);
-      if (found === undefined) return write({ kind: 'error', status: 404, message: 'There is no such file' }, request, response);
+      if (found === undefined) return write({ kind: 'error', status: 404, message: 'There is no such file' }, request, response, sending);
       const { handle, stats } = found;
       try {
         const etag = `"${stats.size.toString(16)}-${stats.mtimeMs.toString(16)}-${stats.ino.toString(16)}"`;
         const type = answer.type ?? types[answer.path.split('.').at(-1)?.toLowerCase() ?? ''] ?? 'application/octet-stream';
         const part = begin(request, response, { size: stats.size, etag, modified: stats.mtimeMs }, type);
-        return part === undefined ? finish(response) : await stream(handle, part.first, part.last, response);
+        return part === undefined ? finish(response) : await send((index) => sending.pieces.get(found, index), part, response, sending);
       } finally {
         await handle.close();
       }
@@ -63,7 +64,8 @@ export async function write(answer: HttpAnswer, request: IncomingMessage, respon
       const { bytes, type } = answer;
       const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`;
       const part = begin(request, response, { size: bytes.length, etag, modified: undefined }, type);
-      return finish(response, part === undefined ? undefined : bytes.subarray(part.first, part.last + 1));
+      const piece = (index: number) => bytes.subarray(index * pieceBytes, (index + 1) * pieceBytes);
+      return part === undefined ? finish(response) : send(piece, part, response, sending);
     }
     case 'text':
       return whole(request, response, answer.status ?? 200, answer.type ?? plainText, answer.text);
@@ -85,13 +87,14 @@ function finish(response: ServerResponse, body?: Buffer): number {
   return body?.length ?? 0;
 }
 
-/** Writes the head; gives the bytes that are to follow, `last` included, or undefined if none are. */
-function begin(
-  request: IncomingMessage,
-  response: ServerResponse,
-  of: Representation,
-  type: string,
-): { readonly first: number; readonly last: number } | undefined {
+/** Bytes of a representation, `last` included. */
+interface Part {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Writes the head; gives the bytes that are to follow, or undefined if none are. */
+function begin(request: IncomingMessage, response: ServerResponse, of: Representation, type: string): Part | undefined {
   const about = {
     ETag: of.etag,
     'Accept-Ranges': 'bytes',
@@ -112,18 +115,41 @@ function begin(
   return request.method === 'HEAD' || of.size === 0 ? undefined : { first, last };
 }
 
-async function stream(handle: FileHandle, first: number, last: number, response: ServerResponse): Promise<number> {
-  const source = handle.createReadStream({ start: first, end: last, highWaterMark: pieceBytes, autoClose: false });
+/** Sends `part` bit by bit, each when the one before has left this process. How many bytes did. */
+async function send(piece: (index: number) => Buffer | Promise<Buffer>, part: Part, response: ServerResponse, sending: Sending): Promise<number> {
+  const { turns, progress } = sending;
+  let at = part.first;
+  progress(0);
+  turns.enter();
   try {
-    await pipeline(source, response, { end: false });
+    while (at <= part.last) {
+      const index = Math.floor(at / pieceBytes);
+      const start = at - index * pieceBytes;
+      const rest = (await piece(index)).subarray(start, start + part.last + 1 - at);
+      const bytes = rest.subarray(0, await turns.next());
+      if (!(await hasTaken(response, bytes))) return at - part.first; // the client went away
+      at += bytes.length;
+      progress(at - part.first);
+    }
   } catch (error) {
-    if (!clientGone.includes(systemCode(error))) throw error;
-    return source.bytesRead;
-  }
-  if (source.bytesRead < last - first + 1) {
     response.destroy(); // the next answer on this connection would be taken for the rest of this file
-    throw new Error('the file became shorter while it was sent');
+    throw error;
+  } finally {
+    turns.leave();
   }
   response.end();
-  return source.bytesRead;
+  return at - part.first;
+}
+
+/** Whether the system took the bytes for this client; false if it went away, however that shows. */
+function hasTaken(response: ServerResponse, bytes: Buffer): Promise<boolean> {
+  return new Promise((resolve) => {
+    const gone = () => resolve(false);
+    response.once('close', gone);
+    response.write(bytes, (error) => {
+      response.off('close', gone);
+      resolve(error === undefined || error === null);
+    });
+    if (response.destroyed || response.socket?.destroyed === true) gone(); // there is no `close` to come
+  });
 }

@@ -1,29 +1,31 @@
 // The HTTP/1.1 server of boot files, the dashboard and the local control socket: RFC 9110 and 9112 as far as boot firmware goes.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
-import { type Ipv4, ipv4FromPeer } from '../base/addresses.ts';
-import type { Clock } from '../base/clock.ts';
-import { FarmError, sentence, systemCode } from '../base/errors.ts';
-import type { Log } from '../base/log.ts';
+import { createServer as createPlain, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecure } from 'node:https';
+import type { Socket, Server as StreamServer } from 'node:net';
+import { ipv4FromPeer } from '../base/addresses.ts';
+import { sentence, systemCode } from '../base/errors.ts';
 import type { Service } from '../base/service.ts';
-import { type HttpAnswer, write } from './answers.ts';
+import { type AdmissionLimits, openAdmission } from './admission.ts';
+import { readTls, reportDoubt, type TlsFiles, type TlsMaterial, watchTls } from './certificate.ts';
+import { type ExchangeLimits, type ExchangeOptions, Exchanges } from './exchange.ts';
 import { type HttpPlace, listen, socketName } from './listen.ts';
-import { requestTarget } from './target.ts';
+import { paceBytes, paceEvery } from './pace.ts';
+import { Pieces } from './pieces.ts';
+import { Turns } from './turns.ts';
 
-export interface HttpLimits {
-  /** Connections at once: a thousand nodes that boot together, with some to spare. */
-  readonly connections: number;
-  /** Of one client: a browser opens six, a downloader sixteen. */
-  readonly connectionsPerClient: number;
-  /** Bytes of a request's body: what nodes and the command line post is small. */
-  readonly body: number;
-  /** Milliseconds for a request's head, and for the whole request. */
+export type { HttpRequest, HttpRoutes } from './exchange.ts';
+
+export interface HttpLimits extends AdmissionLimits, ExchangeLimits {
+  /** Milliseconds for a request's head, and for the TLS handshake before the first. */
   readonly head: number;
-  readonly request: number;
   /** Milliseconds without a byte in either direction while an answer is under way: longer than a ROM needs to unpack what it has. */
   readonly idle: number;
   /** Milliseconds that a connection is kept for the next request. */
   readonly keepAlive: number;
+  /** Milliseconds between two looks at how far each download has come. */
+  readonly paceEvery: number;
+  /** Requests that a client may send before the first is answered. */
+  readonly pipelined: number;
   /** Milliseconds that answers under way get to end when the server closes. */
   readonly closing: number;
 }
@@ -36,79 +38,127 @@ const defaultLimits: HttpLimits = {
   request: 30_000,
   idle: 120_000,
   keepAlive: 15_000,
+  pace: paceBytes,
+  paceEvery,
+  pipelined: 32,
   closing: 5000,
 };
 
-/** The least time between two `http.busy` events. Milliseconds. */
-const busyEvery = 1000;
-
-export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST';
-  /** See `RequestTarget`. */
-  readonly path: string;
-  readonly query: URLSearchParams;
-  /** Undefined: a process of this machine, over the unix socket. */
-  readonly client: Ipv4 | undefined;
-  /** Of a POST. */
-  readonly body: Buffer | undefined;
+/** What several servers of one process can share: the files in memory, and the turns at sending. */
+export interface HttpShared {
+  readonly pieces: Pieces;
+  readonly turns: Turns;
 }
 
-/** Undefined is 404. A HEAD gets the head of what a GET would, so routes need not tell them apart. */
-export type HttpRoutes = (request: HttpRequest) => Promise<HttpAnswer | undefined>;
+export interface HttpTls extends TlsFiles {
+  readonly port: number;
+  /** Milliseconds between two looks at the files. */
+  readonly every?: number;
+}
 
-export type HttpServerOptions = HttpPlace & {
-  readonly routes: HttpRoutes;
-  /** Paths of which a finished request is no news: logged as a detail. */
-  readonly isRoutine?: (path: string) => boolean;
-  readonly log: Log;
-  readonly clock: Clock;
-  readonly limits?: Partial<HttpLimits>;
-};
+export type HttpServerOptions = HttpPlace &
+  ExchangeOptions & {
+    /** A second listener on the same address, for the same routes. */
+    readonly tls?: HttpTls;
+    readonly shared?: HttpShared;
+    readonly limits?: Partial<HttpLimits>;
+  };
 
-/** Binds and serves. Throws `FarmError`: `port.taken`, `port.privilege`, `address.absent`, `port.failed`. */
+/**
+ * Binds and serves. Throws `FarmError`: `port.taken`, `port.privilege`, `address.absent`, `port.failed`, and with `tls` also `tls.absent`,
+ * `tls.unreadable`, `tls.certificate`, `tls.key`, `tls.mismatch`. An expired certificate is served, and an event of level error.
+ */
 export async function startHttpServer(options: HttpServerOptions): Promise<Service> {
   const { log, clock } = options;
   const limits: HttpLimits = { ...defaultLimits, ...options.limits };
-  const server = createServer({
-    headersTimeout: limits.head,
-    requestTimeout: limits.request,
-    keepAliveTimeout: limits.keepAlive,
-    connectionsCheckingInterval: Math.min(limits.head, 5000),
-  });
-  server.timeout = limits.idle;
+  const shared = options.shared ?? { pieces: new Pieces(clock), turns: new Turns() };
+  const exchanges = new Exchanges(options, limits, shared.pieces, shared.turns);
+  const admit = openAdmission(limits, options.proxySecret !== undefined, log, clock);
+  const servers: Server[] = [];
+  const sockets: string[] = [];
+  let stopWatching = () => {};
   let closing: Promise<void> | undefined;
-  server.on('request', (request, response) => {
-    void answer(options, limits, request, response).then(() => {
+
+  async function begin(server: Server, place: HttpPlace): Promise<void> {
+    server.timeout = limits.idle;
+    const queue = openQueue(limits.pipelined, async (request, response) => {
+      await exchanges.answer(request, response, 'socketPath' in place);
       if (closing !== undefined) server.closeIdleConnections();
     });
-  });
-  server.on('clientError', (error, socket) => {
-    if (!socket.writable || systemCode(error) === 'ECONNRESET') {
-      socket.destroy();
-      return;
-    }
-    log('debug', 'http.malformed', { reason: sentence(error) });
-    socket.end(`HTTP/1.1 ${malformedStatus(error)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-  });
-  admit(server, limits, log, clock);
-  await listen(server, options);
-  server.on('error', (error) => log('warn', 'http.socket', { reason: sentence(error) }));
+    server.on('request', queue);
+    server.on('clientError', (error, socket: Socket) => {
+      const logBounded = exchanges.logOf(ipv4FromPeer(socket.remoteAddress ?? ''));
+      if (systemCode(error) !== 'ECONNRESET') logBounded('debug', 'http.malformed', { reason: sentence(error) });
+      refuse(error, socket);
+    });
+    await listen(server, place);
+    server.on('error', (error) => log('warn', 'http.socket', { reason: sentence(error) }));
+    servers.push(server);
+    sockets.push(socketName(server, place));
+  }
 
   async function close(): Promise<void> {
-    const ended = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
-    const grace = setTimeout(() => server.closeAllConnections(), limits.closing);
-    await ended;
+    stopWatching();
+    clearInterval(looking);
+    const ended = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    for (const server of servers) server.closeIdleConnections();
+    const grace = setTimeout(() => {
+      for (const server of servers) server.closeAllConnections();
+    }, limits.closing);
+    await Promise.all(ended);
     clearTimeout(grace);
+  }
+
+  const looking = setInterval(() => exchanges.endTheSlow(), limits.paceEvery).unref();
+  try {
+    const plain = createPlain(timing(limits));
+    plain.on('connection', admit);
+    await begin(plain, options);
+    if (options.tls !== undefined && !('socketPath' in options)) {
+      const { tls } = options;
+      const material = readTls(tls);
+      reportDoubt(material, log, clock);
+      const secure = createSecure({ ...timing(limits), handshakeTimeout: limits.head, ...pair(material) });
+      secure.on('connection', admit);
+      await begin(secure, { address: options.address, port: tls.port });
+      const renewed = (next: TlsMaterial) => {
+        secure.setSecureContext(pair(next));
+        reportDoubt(next, log, clock);
+      };
+      stopWatching = watchTls(tls, material, renewed, log, tls.every);
+    }
+  } catch (error) {
+    await close();
+    throw error;
   }
   return {
     name: 'http',
-    sockets: [socketName(server, options)],
+    sockets,
     close: () => {
       closing ??= close();
       return closing;
     },
   };
+}
+
+function timing(limits: HttpLimits) {
+  return {
+    headersTimeout: limits.head,
+    requestTimeout: 0, // of bodies: a POST has its own time, an upload has to keep its pace
+    keepAliveTimeout: limits.keepAlive,
+    connectionsCheckingInterval: Math.min(limits.head, 5000),
+  };
+}
+
+function pair({ cert, key }: TlsMaterial) {
+  return { cert, key };
+}
+
+/** What was no request: told so, and closed. What was no TLS either (ERR_SSL_, ERR_TLS_) could not read it. */
+function refuse(error: Error, socket: Socket): void {
+  const isHttp = /^(HPE_|ERR_HTTP_)/.test(systemCode(error) ?? '');
+  if (isHttp && socket.writable) socket.end(`HTTP/1.1 ${malformedStatus(error)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  else socket.destroy();
 }
 
 function malformedStatus(error: Error): string {
@@ -122,112 +172,24 @@ function malformedStatus(error: Error): string {
   }
 }
 
-/** Closes connections over the limits at once. */
-function admit(server: Server, limits: HttpLimits, log: Log, clock: Clock): void {
-  const ofClient = new Map<string, number>();
-  let connections = 0;
-  let turnedAway = 0;
-  let busyAt = Number.NEGATIVE_INFINITY;
-  server.on('connection', (socket: Socket) => {
-    const client = socket.remoteAddress ?? 'local';
-    const before = ofClient.get(client) ?? 0;
-    if (connections >= limits.connections || before >= limits.connectionsPerClient) {
+/**
+ * Requests of one connection one after the other (RFC 9112 9.3.2): node:http hands over all that a client has pipelined at once, and each
+ * would hold a file open. A client that sends more than `most` ahead is cut off.
+ */
+function openQueue(most: number, answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {
+  const queues = new WeakMap<StreamServer | Socket, { tail: Promise<void>; length: number }>();
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
+    const queue = queues.get(socket) ?? { tail: Promise.resolve(), length: 0 };
+    queues.set(socket, queue);
+    if (queue.length > most) {
       socket.destroy();
-      turnedAway += 1;
-      if (clock.now() - busyAt < busyEvery) return;
-      log('warn', 'http.busy', { client, connections, ofClient: before, turnedAway });
-      busyAt = clock.now();
-      turnedAway = 0;
       return;
     }
-    connections += 1;
-    ofClient.set(client, before + 1);
-    socket.once('close', () => {
-      connections -= 1;
-      const left = (ofClient.get(client) ?? 1) - 1;
-      if (left === 0) ofClient.delete(client);
-      else ofClient.set(client, left);
+    queue.length += 1;
+    queue.tail = queue.tail.then(async () => {
+      if (!socket.destroyed) await answer(request, response);
+      queue.length -= 1;
     });
-  });
-}
-
-/** One request, from its head to the event in the log. Never rejects. */
-async function answer(options: HttpServerOptions, limits: HttpLimits, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { log, clock, routes } = options;
-  const startedAt = clock.now();
-  const client = ipv4FromPeer(request.socket.remoteAddress ?? '');
-  const path = requestTarget(request.url ?? '')?.path;
-  const about = { client, method: request.method, path: printable(path ?? request.url ?? '') };
-  const closed = new Promise<void>((resolve) => response.once('close', resolve));
-  response.on('error', () => {}); // told as aborted
-  let bytes = 0;
-  try {
-    const chosen = await choose(routes, client, limits, request, response);
-    if (chosen !== undefined) bytes = await write(chosen, request, response);
-  } catch (error) {
-    const stack = error instanceof FarmError || systemCode(error) !== undefined || !(error instanceof Error) ? undefined : error.stack;
-    log('error', 'http.failed', { ...about, reason: sentence(error), hint: error instanceof FarmError ? error.hint : undefined, stack });
-    if (response.headersSent) response.destroy();
-    else bytes = await write({ kind: 'error', status: 500, message: 'The server could not answer this; see its log' }, request, response);
-  }
-  await closed;
-  // The control socket is asked by our own commands; that is nothing to report.
-  const routine = 'socketPath' in options || (path !== undefined && options.isRoutine?.(path) === true);
-  log(routine ? 'debug' : 'info', 'http.done', {
-    ...about,
-    status: response.headersSent ? response.statusCode : undefined,
-    bytes,
-    seconds: (clock.now() - startedAt) / 1000,
-    aborted: response.writableFinished ? undefined : true,
-  });
-}
-
-/** Undefined if the client went away before it had asked. */
-async function choose(
-  routes: HttpRoutes,
-  client: Ipv4 | undefined,
-  limits: HttpLimits,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<HttpAnswer | undefined> {
-  const { method } = request;
-  const target = requestTarget(request.url ?? '');
-  if (target === undefined) return { kind: 'error', status: 400, message: 'This is no path' };
-  if (method !== 'GET' && method !== 'HEAD' && method !== 'POST') {
-    response.setHeader('Allow', 'GET, HEAD, POST');
-    return { kind: 'error', status: 405, message: `${method} is not served here` };
-  }
-  const body = method === 'POST' ? await bodyOf(request, limits.body) : undefined;
-  if (body === 'gone') return undefined;
-  if (body === 'too large') {
-    response.setHeader('Connection', 'close'); // what is left of the body is not worth reading
-    return { kind: 'error', status: 413, message: `A body may have ${limits.body} bytes` };
-  }
-  const found = await routes({ method, path: target.path, query: target.query, client, body });
-  return found ?? { kind: 'error', status: 404, message: `There is nothing at ${printable(target.path)}` };
-}
-
-/** By events: leaving a `for await` early would close the connection, and the client would not learn why. */
-function bodyOf(request: IncomingMessage, limit: number): Promise<Buffer | 'too large' | 'gone'> {
-  return new Promise((resolve) => {
-    let pieces: Buffer[] = [];
-    let length = 0;
-    request.on('data', (piece: Buffer) => {
-      length += piece.length;
-      if (length <= limit) {
-        pieces.push(piece);
-      } else {
-        pieces = []; // the rest is read and dropped, as long as `limits.request` allows
-        resolve('too large');
-      }
-    });
-    request.once('end', () => resolve(Buffer.concat(pieces)));
-    request.once('error', () => resolve('gone'));
-    request.once('close', () => resolve('gone'));
-  });
-}
-
-/** A text that a remote chose, fit for a terminal. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, '?').slice(0, 400);
+  };
 }

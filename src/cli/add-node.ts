@@ -2,24 +2,45 @@
 import { Command } from 'commander';
 import { type Ipv4, mac } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
-import { addNodes } from '../farm/nodes.ts';
-import { farmDirectory, ipv4Argument, numberArgument, table } from './options.ts';
+import { identityText } from '../farm/farm.ts';
+import { addNodes, type NewNode } from '../farm/nodes.ts';
+import { clientIdArgument, farmDirectory, ipv4Argument, numberArgument, table, uuidArgument } from './options.ts';
+
+interface AddNodeOptions {
+  readonly name?: string;
+  readonly ip?: Ipv4;
+  readonly id?: number;
+  readonly uuid?: string;
+  readonly clientId?: Buffer;
+  readonly network?: string;
+  readonly profile?: string;
+}
 
 export function addNodeCommand(): Command {
   return new Command('add-node')
     .description('add machines by their MAC addresses; name, address and id are the next free ones')
-    .argument('<mac...>', '52:54:00:12:34:56, 52-54-00-12-34-56, 5254.0012.3456 or 525400123456')
+    .argument('[mac...]', '52:54:00:12:34:56, 52-54-00-12-34-56, 5254.0012.3456 or 525400123456')
     .option('--name <name>', 'host name')
     .option('--ip <address>', 'address', ipv4Argument)
     .option('--id <id>', 'openMosix node id, 1 to 65535', numberArgument(1, 65_535))
+    .option('--uuid <guid>', 'its GUID, instead of a MAC address or beside it', uuidArgument)
+    .option('--client-id <id>', 'its DHCP client id in hex or as text:NAME, likewise', clientIdArgument)
+    .option('--network <network>', 'network of farm.yaml to take the address from (default: the first with a free one)')
     .option('--profile <profile>', 'profile of farm.yaml (default: default)')
-    .action((macs: string[], options: { name?: string; ip?: Ipv4; id?: number; profile?: string }, command: Command) => {
-      const single = options.name ?? options.ip ?? options.id;
-      if (macs.length > 1 && single !== undefined) {
-        throw new FarmError('usage', '--name, --ip and --id are for one machine at a time', 'add the machines one by one, or let farm choose');
-      }
-      const machines = macs.map((text) => ({ mac: mac(text), name: options.name, address: options.ip, id: options.id, profile: options.profile }));
-      const added = addNodes(farmDirectory(command), machines);
-      process.stdout.write(table(added.map((node) => [node.name, `id ${node.id}`, node.address, node.mac])));
+    .action((macs: string[], options: AddNodeOptions, command: Command) => {
+      const added = addNodes(farmDirectory(command), newNodes(macs, options));
+      process.stdout.write(table(added.map((node) => [node.name, `id ${node.id}`, node.address, identityText(node)])));
     });
+}
+
+function newNodes(macs: readonly string[], { name, ip, id, uuid, clientId, network, profile }: AddNodeOptions): readonly NewNode[] {
+  const isSingle = [name, ip, id, uuid, clientId].some((option) => option !== undefined);
+  if (macs.length > 1 && isSingle) {
+    throw new FarmError('usage', '--name, --ip, --id, --uuid and --client-id are for one machine at a time', 'add the machines one by one, or let farm choose');
+  }
+  if (macs.length === 0 && uuid === undefined && clientId === undefined) {
+    throw new FarmError('usage', 'which machine?', 'give its MAC address, e.g. farm add-node 52:54:00:12:34:56, or --uuid or --client-id');
+  }
+  const common = { name, address: ip, id, network, profile, ...(uuid === undefined ? {} : { uuid }), ...(clientId === undefined ? {} : { clientId }) };
+  return macs.length === 0 ? [common] : macs.map((text) => ({ ...common, mac: mac(text) }));
 }

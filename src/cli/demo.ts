@@ -132,6 +132,7 @@ const shownStages: Readonly<Record<NodeStatus['stage'], MachineStage['stage']>> 
   seen: 'DHCP',
   dhcp: 'DHCP',
   loader: 'loader',
+  menu: 'loader',
   kernel: 'kernel',
   root: 'root',
   agent: 'agent',

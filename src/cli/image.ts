@@ -1,7 +1,10 @@
 // farm image: builds the root that all nodes share.
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { imagesDirectory } from '../farm/directory.ts';
+import { imageKeyFile } from '../farm/node-files.ts';
 import { buildImage } from '../image/build.ts';
+import { makeImageKey, readImageKey } from '../image/sign.ts';
 import { farmDirectory } from './options.ts';
 import { openProgress } from './progress.ts';
 
@@ -9,14 +12,17 @@ export function imageCommand(): Command {
   const build = new Command('build')
     .description('build an image and make it current; nodes get it at their next boot')
     .argument('[recipe]', "one of farm's recipes, or the path of your own", 'debian-13')
-    .action(async (recipe: string, _options: unknown, command: Command) => {
-      await buildWithProgress(farmDirectory(command), recipe);
+    .option('--sign', "sign it with the farm's image key, made if there is none; with a key every later build is signed")
+    .action(async (recipe: string, { sign = false }: { sign?: boolean }, command: Command) => {
+      await buildWithProgress(farmDirectory(command), recipe, sign);
     });
   return new Command('image').description('the root file systems that nodes boot').addCommand(build);
 }
 
 /** Builds, showing each step; Ctrl-C ends the build and leaves the old image in place. */
-export async function buildWithProgress(farm: string, recipe: string): Promise<void> {
+export async function buildWithProgress(farm: string, recipe: string, sign = false): Promise<void> {
+  const keyPath = join(farm, imageKeyFile);
+  const signingKey = readImageKey(keyPath) ?? (sign ? makeImageKey(keyPath) : undefined);
   const abort = new AbortController();
   const stop = (): void => abort.abort(new Error('interrupted'));
   process.once('SIGINT', stop);
@@ -27,6 +33,7 @@ export async function buildWithProgress(farm: string, recipe: string): Promise<v
     const image = await buildImage({
       imagesDirectory: imagesDirectory(farm),
       recipe,
+      ...(signingKey === undefined ? {} : { signingKey }),
       signal: abort.signal,
       onProgress: ({ step, of, title, detail, fraction }) => progress.show(`[${step}/${of}] ${title}`, detail, fraction),
     });

@@ -1,14 +1,16 @@
 // farm lab: the farm's nodes as virtual machines, in a network of their own on this machine.
-import { relative } from 'node:path';
-import { Command, Option } from 'commander';
+import { existsSync } from 'node:fs';
+import { relative, resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Mac } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
-import { type Farm, loadFarm } from '../farm/config.ts';
+import { loadFarm } from '../farm/config.ts';
 import { labDirectory } from '../farm/directory.ts';
+import type { Farm } from '../farm/farm.ts';
 import { addNodes } from '../farm/nodes.ts';
 import { attachConsole } from '../lab/console.ts';
 import { findLab, type Lab, startLab } from '../lab/lab.ts';
-import type { Card } from '../lab/plan.ts';
+import { type Card, type Firmware, firmwares, type Rom } from '../lab/plan.ts';
 import { farmDirectory, numberArgument, table } from './options.ts';
 import { commandName, commandPath } from './package.ts';
 
@@ -22,10 +24,13 @@ export function labCommand(): Command {
         .description("start the farm's nodes as virtual machines, with farm serve, in a network namespace of their own")
         .argument('[machines]', 'how many; missing nodes are added to the farm (default: all nodes, or 2)', numberArgument(1, 64))
         .option('--memory <MiB>', 'memory of each machine', numberArgument(64, 65_536), 512)
-        .addOption(new Option('--card <model>', 'network card of each machine').choices(['e1000', 'virtio-net-pci']).default('e1000'))
-        .action(async (machines: number | undefined, options: { memory: number; card: Card }, command: Command) => {
+        .addOption(new Option('--card <model>', 'network card of each machine').choices(['e1000', 'virtio-net-pci']))
+        .addOption(new Option('--firmware <kind>', 'what each machine is switched on into').choices(firmwares).default('bios'))
+        .option('--rom <file>', "another boot ROM on the card than QEMU's own, or none", romArgument)
+        .action(async (machines: number | undefined, options: UpOptions, command: Command) => {
           const farm = directory(command);
-          const lab = await bringUp(farm, machines, { memoryMiB: options.memory, card: options.card, keep: true });
+          const { memory, ...choice } = options;
+          const lab = await bringUp(farm, machines, { memoryMiB: memory, ...choice, keep: true });
           console.log(`${lab.machines.length} machines are switched on: ${lab.machines.join(' ')}`);
           console.log(howToLook(farm, lab));
         }),
@@ -81,9 +86,26 @@ export function labCommand(): Command {
     );
 }
 
+interface UpOptions {
+  readonly memory: number;
+  readonly card?: Card;
+  readonly firmware: Firmware;
+  readonly rom?: Rom;
+}
+
+function romArgument(text: string): Rom {
+  const path = resolve(text);
+  if (text === 'none') return 'none';
+  if (!existsSync(path)) throw new InvalidArgumentError('Write none, or the path of a ROM.');
+  return path as Rom;
+}
+
 export interface LabChoice {
   readonly memoryMiB: number;
+  /** As `MachineOptions` has them by default; the firmware is `bios`. */
   readonly card?: Card;
+  readonly firmware?: Firmware;
+  readonly rom?: Rom;
   /** Whether it outlives this command. */
   readonly keep: boolean;
   readonly signal?: AbortSignal;
@@ -92,24 +114,33 @@ export interface LabChoice {
 /** Starts the first `count` nodes of a farm, adding what is missing. */
 export async function bringUp(directory: string, count: number | undefined, choice: LabChoice): Promise<Lab> {
   const farm = withNodes(directory, count);
-  const [network] = farm.networks;
-  if (network === undefined) throw new FarmError('config.invalid', 'the farm has no network', 'add one to farm.yaml');
+  const network = farm.networks.find(({ link }) => link.kind === 'direct');
+  if (network === undefined) throw new FarmError('config.invalid', "the farm has no network on this server's cards", 'add one to farm.yaml');
+  const { keep, signal, ...chosen } = choice;
+  const hardware = { firmware: 'bios' as const, ...chosen };
   return startLab({
     directory: labDirectory(directory),
     farmDirectory: directory,
-    network,
-    machines: farm.nodes.slice(0, count).map(({ name, mac }) => ({ name, mac, memoryMiB: choice.memoryMiB, card: choice.card ?? 'e1000', firmware: 'bios' })),
+    network: { interface: network.link.interface, address: { address: network.server, prefix: network.subnet.prefix } },
+    machines: bootable(farm)
+      .slice(0, count)
+      .map(({ name, mac }) => ({ name, mac, ...hardware })),
     // The machines' consoles are serial ports here; the last console named is /dev/console.
     serve: { command: process.execPath, args: [commandPath, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', 'console=ttyS0,115200'] },
-    keep: choice.keep,
-    ...(choice.signal === undefined ? {} : { signal: choice.signal }),
+    keep,
+    ...(signal === undefined ? {} : { signal }),
   });
+}
+
+/** Nodes that a virtual card can be: those known by a MAC address. */
+function bootable(farm: Farm): readonly { readonly name: string; readonly mac: Mac }[] {
+  return farm.nodes.flatMap(({ name, mac }) => (mac === undefined ? [] : [{ name, mac }]));
 }
 
 function withNodes(directory: string, count: number | undefined): Farm {
   const farm = loadFarm(directory);
-  const wanted = count ?? (farm.nodes.length === 0 ? 2 : farm.nodes.length);
-  const missing = wanted - farm.nodes.length;
+  const present = bootable(farm).length;
+  const missing = (count ?? (present === 0 ? 2 : present)) - present;
   if (missing <= 0) return farm;
   const taken = new Set(farm.nodes.map(({ mac }) => mac));
   const macs: Mac[] = [];

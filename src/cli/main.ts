@@ -1,11 +1,15 @@
 // The farm command: arguments in, exit status out. 0 done, 1 the answer is no, 2 could not do it.
 import { Command } from 'commander';
 import { addNodeCommand } from './add-node.ts';
+import { bootCommand } from './boot.ts';
 import { demoCommand } from './demo.ts';
+import { dhcpCommand } from './dhcp.ts';
 import { imageCommand } from './image.ts';
 import { initCommand } from './init.ts';
 import { labCommand } from './lab.ts';
+import { leasesCommand } from './leases.ts';
 import { mapCommand } from './map.ts';
+import { nginxCommand } from './nginx.ts';
 import { version } from './package.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
@@ -19,7 +23,20 @@ const program = new Command('farm')
   .showHelpAfterError('(farm --help shows all commands)')
   .exitOverride();
 
-for (const add of [initCommand, imageCommand, addNodeCommand, serveCommand, statusCommand, mapCommand, labCommand, demoCommand]) {
+for (const add of [
+  initCommand,
+  imageCommand,
+  addNodeCommand,
+  serveCommand,
+  statusCommand,
+  bootCommand,
+  leasesCommand,
+  mapCommand,
+  dhcpCommand,
+  nginxCommand,
+  labCommand,
+  demoCommand,
+]) {
   for (const command of [add()].flat()) program.addCommand(command.copyInheritedSettings(program));
 }
 

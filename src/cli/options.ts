@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { type Cidr, type Ipv4, parseCidr, parseIpv4 } from '../base/addresses.ts';
 import { findFarmDirectory } from '../farm/directory.ts';
+import { parseClientId, parseRelayId, parseUuid } from '../farm/identifiers.ts';
 
 /** The farm directory for a command: -C, FARM_DIR, or upwards from here. */
 export function farmDirectory(command: Command): string {
@@ -28,6 +29,22 @@ export function numberArgument(least: number, most: number): (text: string) => n
     if (!/^\d+$/.test(text) || value < least || value > most) throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
     return value;
   };
+}
+
+export function uuidArgument(text: string): string {
+  return parseUuid(text) ?? refuse('Write a GUID such as 4c4c4544-0035-3010-8054-b4c04f4e4431, not of zeros or ones only.');
+}
+
+export function clientIdArgument(text: string): Buffer {
+  return parseClientId(text) ?? refuse('Write option 61 in hex, two bytes at least, such as 01:52:54:00:12:34:56, or text:NAME.');
+}
+
+export function relayIdArgument(text: string): Buffer {
+  return parseRelayId(text) ?? refuse('Write text, or hex: before hex digits, 1 to 255 bytes.');
+}
+
+function refuse(remedy: string): never {
+  throw new InvalidArgumentError(remedy);
 }
 
 /** Columns as wide as their widest cell, two blanks apart. */

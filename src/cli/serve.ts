@@ -3,8 +3,9 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../base/clock.ts';
 import { sentence } from '../base/errors.ts';
 import { type LogFormat, openLog } from '../base/log.ts';
-import { type ServiceName, serviceNames, startFarmServer } from '../farm/server.ts';
-import { farmDirectory } from './options.ts';
+import { startFarmServer } from '../farm/server.ts';
+import { type ServiceName, serviceNames } from '../farm/services.ts';
+import { farmDirectory, numberArgument } from './options.ts';
 import { builtinOverlay, programFiles, scriptTemplate } from './package.ts';
 
 interface ServeOptions {
@@ -12,6 +13,7 @@ interface ServeOptions {
   readonly logFormat: LogFormat;
   readonly verbose?: boolean;
   readonly kernelArgs?: string;
+  readonly behindNginx?: number;
 }
 
 export function serveCommand(): Command {
@@ -20,12 +22,14 @@ export function serveCommand(): Command {
     .addOption(new Option('--only <services>', `a comma-separated choice of ${serviceNames.join(', ')}`).argParser(services).default(serviceNames, 'all'))
     .addOption(new Option('--log-format <format>', 'for people or for programs').choices(['pretty', 'json']).default('pretty'))
     .option('--kernel-args <args>', "added to every node's kernel command line")
+    .option('--behind-nginx <port>', 'serve HTTP on this port of 127.0.0.1 for the nginx of: farm nginx', numberArgument(1, 65_535))
     .option('-v, --verbose', 'log more')
     .action(async (options: ServeOptions, command: Command) => {
       const log = openLog(options.logFormat, process.stdout, options.verbose === true ? 'debug' : 'info');
       const server = await startFarmServer({
         directory: farmDirectory(command),
         only: options.only,
+        ...(options.behindNginx === undefined ? {} : { behindProxy: options.behindNginx }),
         builtinOverlay,
         programFiles: programFiles(),
         scriptTemplate: scriptTemplate(),

@@ -49,7 +49,7 @@ function statusText(status: FarmStatus, now: number): string {
   if (!status.serving) lines.push('farm serve is not running; this is what it saw last.\n\n');
   if (status.nodes.length === 0) lines.push('No nodes yet. Add one with: farm add-node <mac>\n');
   else {
-    const rows = status.nodes.map((node) => [node.name, String(node.id), node.address, node.mac, node.stage, age(node.lastSeen, now), node.detail ?? '']);
+    const rows = status.nodes.map((node) => [node.name, String(node.id), node.address, node.mac ?? '', node.stage, age(node.lastSeen, now), node.detail ?? '']);
     lines.push(table([['NODE', 'ID', 'ADDRESS', 'MAC', 'STAGE', 'LAST SEEN', 'DETAIL'], ...rows]));
   }
   if (status.unknown.length > 0) {

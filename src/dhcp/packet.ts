@@ -1,6 +1,6 @@
 // BOOTP and DHCP datagrams as bytes and as values: RFC 951, RFC 1542, RFC 2131 section 2, options per RFC 2132, RFC 3046 and RFC 3396.
-import { type Ipv4, ipv4Bytes, ipv4FromBytes } from '../base/addresses.ts';
-import { ByteReader, ByteWriter } from '../base/bytes.ts';
+import { type Ipv4, ipv4Any, ipv4FromNumber, ipv4Number } from '../base/addresses.ts';
+import { ByteReader } from '../base/bytes.ts';
 import { WireError } from '../base/errors.ts';
 
 //   0       1       2       3
@@ -54,6 +54,9 @@ export interface DhcpPacket {
 export const broadcastFlag = 0x8000;
 
 const magicCookie = 0x63825363;
+const chaddrAt = 28;
+const snameAt = 44;
+const fileAt = 108;
 const headerLength = 236;
 const chaddrLength = 16;
 const snameLength = 64;
@@ -61,6 +64,7 @@ const fileLength = 128;
 /** 236 + the 64 bytes of RFC 951's vendor area. Linux's kernel client ignores shorter replies. */
 export const shortestDatagram = 300;
 const longestPart = 255;
+const nothing = Buffer.alloc(0);
 
 const pad = 0;
 const end = 255;
@@ -80,14 +84,12 @@ export function decodePacket(datagram: Buffer): DhcpPacket {
   const xid = reader.u32();
   const secs = reader.u16();
   const flags = reader.u16();
-  const ciaddr = ipv4FromBytes(reader.take(4));
-  const yiaddr = ipv4FromBytes(reader.take(4));
-  const siaddr = ipv4FromBytes(reader.take(4));
-  const giaddr = ipv4FromBytes(reader.take(4));
+  const ciaddr = takeAddress(reader);
+  const yiaddr = takeAddress(reader);
+  const siaddr = takeAddress(reader);
+  const giaddr = takeAddress(reader);
   const chaddr = reader.take(chaddrLength).subarray(0, hlen);
-  const snameAt = reader.offset;
   const sname = reader.take(snameLength);
-  const fileAt = reader.offset;
   const file = reader.take(fileLength);
   const cookie = reader.left >= 4 && datagram.readUInt32BE(headerLength) === magicCookie;
 
@@ -116,9 +118,14 @@ export function decodePacket(datagram: Buffer): DhcpPacket {
     sname: (overloaded & 2) !== 0 ? '' : untilNul(sname),
     file: (overloaded & 1) !== 0 ? '' : untilNul(file),
     cookie,
-    vendor: cookie ? Buffer.alloc(0) : withoutTrailingZeros(reader.rest()),
+    vendor: cookie ? nothing : withoutTrailingZeros(reader.rest()),
     options: joined(parts),
   };
+}
+
+function takeAddress(reader: ByteReader): Ipv4 {
+  const number = reader.u32();
+  return number === 0 ? ipv4Any : ipv4FromNumber(number);
 }
 
 /** Reads up to END; a missing END is tolerated because clients that fill the area to its last byte leave it out. */
@@ -172,58 +179,72 @@ function withoutTrailingZeros(bytes: Buffer): Buffer {
  * hardware address, or an option with code 0, 52 or 255.
  */
 export function encodePacket(packet: DhcpPacket): Buffer {
-  const writer = new ByteWriter(600);
-  if (packet.chaddr.length > chaddrLength) throw new WireError('dhcp.field', 28, `hardware address of ${packet.chaddr.length} bytes`);
-  writer.u8(packet.op === 'request' ? 1 : 2);
-  writer.u8(packet.htype);
-  writer.u8(packet.chaddr.length);
-  writer.u8(packet.hops);
-  writer.u32(packet.xid);
-  writer.u16(packet.secs);
-  writer.u16(packet.flags);
-  for (const address of [packet.ciaddr, packet.yiaddr, packet.siaddr, packet.giaddr]) writer.put(ipv4Bytes(address));
-  writer.put(packet.chaddr);
-  writer.zeros(chaddrLength - packet.chaddr.length);
-  putName(writer, 'sname', packet.sname, snameLength);
-  putName(writer, 'file', packet.file, fileLength);
-  if (packet.cookie) {
-    writer.u32(magicCookie);
-    for (const [code, value] of inWireOrder(packet.options)) putOption(writer, code, value);
-    writer.u8(end);
-  } else {
-    writer.put(packet.vendor);
-  }
-  if (writer.length < shortestDatagram) writer.zeros(shortestDatagram - writer.length);
-  return writer.bytes();
+  const { chaddr, options, vendor } = packet;
+  if (chaddr.length > chaddrLength) throw new WireError('dhcp.field', chaddrAt, `hardware address of ${chaddr.length} bytes`);
+  const length = packet.cookie ? datagramLength(options) : headerLength + vendor.length;
+  const bytes = Buffer.alloc(Math.max(length, shortestDatagram));
+  bytes[0] = packet.op === 'request' ? 1 : 2;
+  bytes[1] = packet.htype;
+  bytes[2] = chaddr.length;
+  bytes[3] = packet.hops;
+  bytes.writeUInt32BE(packet.xid, 4);
+  bytes.writeUInt16BE(packet.secs, 8);
+  bytes.writeUInt16BE(packet.flags, 10);
+  putAddress(bytes, 12, packet.ciaddr);
+  putAddress(bytes, 16, packet.yiaddr);
+  putAddress(bytes, 20, packet.siaddr);
+  putAddress(bytes, 24, packet.giaddr);
+  bytes.set(chaddr, chaddrAt);
+  putName(bytes, snameAt, packet.sname, snameLength);
+  putName(bytes, fileAt, packet.file, fileLength);
+  if (packet.cookie) putOptions(bytes, options);
+  else bytes.set(vendor, headerLength);
+  return bytes;
 }
 
 /** The longest name that `file` holds with the NUL that some ROMs read on without. */
 export const longestFile = fileLength - 1;
 
-function putName(writer: ByteWriter, field: string, name: string, length: number): void {
-  const bytes = Buffer.from(name, 'latin1');
-  if (bytes.length >= length || bytes.includes(0)) {
-    throw new WireError('dhcp.field', writer.length, `${field} "${name}" does not fit in ${length} bytes with its NUL`);
+function putAddress(bytes: Buffer, at: number, address: Ipv4): void {
+  if (address !== ipv4Any) bytes.writeUInt32BE(ipv4Number(address), at);
+}
+
+function putName(bytes: Buffer, at: number, name: string, length: number): void {
+  if (name === '') return;
+  if (name.length >= length || name.includes('\0')) {
+    throw new WireError('dhcp.field', at, `${at === fileAt ? 'file' : 'sname'} "${name}" does not fit in ${length} bytes with its NUL`);
   }
-  writer.put(bytes);
-  writer.zeros(length - bytes.length);
+  bytes.write(name, at, 'latin1');
 }
 
-function inWireOrder(options: ReadonlyMap<number, Buffer>): [number, Buffer][] {
-  const rank = (code: number) => (code === messageType ? 0 : code === relayAgent ? 2 : 1);
-  return [...options].sort(([a], [b]) => rank(a) - rank(b));
+function putOptions(bytes: Buffer, options: ReadonlyMap<number, Buffer>): void {
+  bytes.writeUInt32BE(magicCookie, headerLength);
+  let at = headerLength + 4;
+  const type = options.get(messageType);
+  if (type !== undefined) at = putOption(bytes, at, messageType, type);
+  for (const [code, value] of options) {
+    if (code !== messageType && code !== relayAgent) at = putOption(bytes, at, code, value);
+  }
+  const relayed = options.get(relayAgent);
+  if (relayed !== undefined) at = putOption(bytes, at, relayAgent, relayed);
+  bytes[at] = end;
 }
 
-function putOption(writer: ByteWriter, code: number, value: Buffer): void {
-  if (code <= pad || code >= end || code === overload) throw new WireError('dhcp.field', writer.length, `${code} is no option with a value`);
-  let at = 0;
+/** Where the next option goes. */
+function putOption(bytes: Buffer, from: number, code: number, value: Buffer): number {
+  if (code <= pad || code >= end || code === overload) throw new WireError('dhcp.field', from, `${code} is no option with a value`);
+  let at = from;
+  let done = 0;
   do {
-    const part = value.subarray(at, at + longestPart);
-    writer.u8(code);
-    writer.u8(part.length);
-    writer.put(part);
-    at += part.length;
-  } while (at < value.length);
+    const part = Math.min(longestPart, value.length - done);
+    bytes[at] = code;
+    bytes[at + 1] = part;
+    // subarray only where it is cut: most values are a few bytes.
+    bytes.set(part === value.length ? value : value.subarray(done, done + part), at + 2);
+    at += 2 + part;
+    done += part;
+  } while (done < value.length);
+  return at;
 }
 
 /** Bytes that an option of this value takes on the wire. */

@@ -1,6 +1,6 @@
-// What a client is: its firmware and the loader that asks, read from options 60, 77, 93, 97 and 175. RFC 4578, RFC 5970, iPXE's DHCP options.
-
-import { option, readText, readU16s, subOptions } from './options.ts';
+// What a client is: its firmware and the loader that asks, read from options 60, 77, 93, 97, 150 and 175. RFC 4578, RFC 5970, the sources of iPXE,
+// Etherboot 5.4 and U-Boot.
+import { type Options, option, readText, readU16s, subOptions } from './options.ts';
 import type { DhcpPacket } from './packet.ts';
 
 type Firmware =
@@ -20,8 +20,11 @@ type Firmware =
   | 'rpi'
   | 'other';
 
-/** Who asks: firmware, a boot loader that took over from it, or none of them: an operating system's own client such as udhcpc. */
-type Loader = 'rom' | 'ipxe' | 'etherboot' | 'none';
+/**
+ * Who asks: firmware, a boot loader that took over from it, or none of them: the client of an operating system or of its initramfs, such as udhcpc,
+ * the kernel's `ip=dhcp` or anaconda. PXELINUX is not among them: it goes on with the answer that its ROM got.
+ */
+type Loader = 'rom' | 'ipxe' | 'etherboot' | 'uboot' | 'none';
 
 export interface BootClient {
   readonly firmware: Firmware;
@@ -44,6 +47,9 @@ export interface BootClient {
   /** From option 175, e.g. `1.0.0`. */
   readonly ipxeVersion?: string;
 }
+
+/** For objects under construction: a spread for each optional field costs more than all the rest of reading a request. */
+export type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** IANA "Processor Architecture Types". 7 and 9 are both x86-64: RFC 4578 and its errata name them the other way round, and ROMs send either. */
 const firmwareByArchitecture: ReadonlyMap<number, Firmware> = new Map([
@@ -79,6 +85,10 @@ const firmwareByArchitecture: ReadonlyMap<number, Firmware> = new Map([
   [41, 'rpi'],
 ]);
 
+/** The Raspberry Pi's boot ROM says that it is a PC BIOS, in these very words. Its address tells them apart. */
+const raspberryPiClass = 'PXEClient:Arch:00000:UNDI:002001';
+const raspberryPiVendors: ReadonlySet<number> = new Set([0xb827eb, 0xdca632, 0xe45f01, 0x28cdc1, 0xd83add, 0x2ccf67]);
+
 /** Sub-options of 175 by which iPXE says what was compiled in (its features.h). */
 const ipxeFeatures: ReadonlyMap<number, string> = new Map([
   [0x10, 'pxe-extensions'],
@@ -109,51 +119,82 @@ const ipxeVersionTag = 0xeb;
 /** Sub-option 176 of 175: 1 tells iPXE that no proxyDHCP offer will follow, which saves the 2 s it waits for one. */
 export const ipxeNoProxyTag = 0xb0;
 
-/** E4 "Eth": what Etherboot puts in option 128 to be known by. */
-const etherbootMagic = Buffer.from([0xe4, 0x45, 0x74, 0x68]);
+/** E4 "Eth" and version 0.0 in option 128: Etherboot reads its own options (129 to 192) only in an answer that has it. */
+export const etherbootMagic: Buffer = Buffer.from([0xe4, 0x45, 0x74, 0x68, 0, 0]);
+/** Its card (175) and its architecture (177) in option 150: how an Etherboot built with PXE_DHCP_STRICT differs from a PXE ROM. */
+const etherbootCardTag = 175;
+
+const noFeatures: ReadonlySet<string> = new Set();
+const noParts: ReadonlyMap<number, Buffer> = new Map();
 
 /** Never throws: an option that is not what its RFC says is read as far as it goes. */
 export function bootClient(packet: DhcpPacket): BootClient {
   const { options } = packet;
   const vendorClass = readText(options, option.vendorClass);
   const architectures = readU16s(options, option.clientArchitecture) ?? [];
-  const encapsulated = subOptions(options.get(option.ipxe) ?? Buffer.alloc(0));
-  const version = encapsulated.get(ipxeVersionTag);
   const uuid = uuidOf(options.get(option.clientUuid));
-  const loader = loaderOf(packet, vendorClass);
-  return {
-    firmware: firmwareOf(architectures),
+  const loader = loaderOf(options, vendorClass);
+  const container = loader === 'ipxe' ? options.get(option.ipxe) : undefined;
+  const encapsulated = container === undefined ? noParts : subOptions(container);
+  const version = encapsulated.get(ipxeVersionTag);
+  const client: Writable<BootClient> = {
+    firmware: isRaspberryPi(packet, vendorClass) ? 'rpi' : firmwareOf(architectures, vendorClass),
     loader,
     http: vendorClass?.startsWith('HTTPClient') ?? false,
     pxe: vendorClass?.startsWith('PXEClient') ?? false,
     bootp: !options.has(option.messageType),
     architectures,
-    features: loader === 'ipxe' ? featuresOf(encapsulated) : new Set(),
-    ...(vendorClass === undefined ? {} : { vendorClass }),
-    ...(uuid === undefined ? {} : { uuid }),
-    ...(loader === 'ipxe' && version !== undefined ? { ipxeVersion: version.join('.') } : {}),
+    features: container === undefined ? noFeatures : featuresOf(encapsulated),
   };
+  if (vendorClass !== undefined) client.vendorClass = vendorClass;
+  if (uuid !== undefined) client.uuid = uuid;
+  if (version !== undefined) client.ipxeVersion = version.join('.');
+  return client;
 }
 
-/** The first code that is known; RFC 4578 2.1 allows several. A client that sends none is from before option 93: a PC BIOS. */
-function firmwareOf(architectures: readonly number[]): Firmware {
-  if (architectures.length === 0) return 'bios';
-  return architectures.map((code) => firmwareByArchitecture.get(code)).find((firmware) => firmware !== undefined) ?? 'other';
+/** The first code that is known; RFC 4578 2.1 allows several. A client that sends none is from before option 93: a PC BIOS, or U-Boot. */
+function firmwareOf(architectures: readonly number[], vendorClass = ''): Firmware {
+  for (const code of architectures) {
+    const firmware = firmwareByArchitecture.get(code);
+    if (firmware !== undefined) return firmware;
+  }
+  // Before 21 to 24 were assigned, U-Boot sent 0x100 for any ARM: its class knows better.
+  if (isUboot(vendorClass)) return /armv8/i.test(vendorClass) ? 'uboot-arm64' : /arm/i.test(vendorClass) ? 'uboot-arm32' : 'other';
+  return architectures.length === 0 ? 'bios' : 'other';
 }
 
-function loaderOf({ options }: DhcpPacket, vendorClass = ''): Loader {
+function isRaspberryPi({ htype, chaddr }: DhcpPacket, vendorClass: string | undefined): boolean {
+  return htype === 1 && chaddr.length === 6 && vendorClass === raspberryPiClass && raspberryPiVendors.has(chaddr.readUIntBE(0, 3));
+}
+
+/** `U-Boot.armv8`, `U-boot.armv7`, `U-Boot`: CONFIG_BOOTP_VCI_STRING. */
+function isUboot(vendorClass: string): boolean {
+  return /^u-boot/i.test(vendorClass);
+}
+
+function loaderOf(options: Options, vendorClass = ''): Loader {
   // Etherboot first: it also has an option 175.
-  if (vendorClass.startsWith('Etherboot') || options.get(option.etherbootMagic)?.subarray(0, 4).equals(etherbootMagic) === true) return 'etherboot';
+  if (vendorClass.startsWith('Etherboot') || hasEtherbootMark(options)) return 'etherboot';
   // Not by option 60, in which iPXE says PXEClient: taken for a ROM, it would be handed itself again for ever.
   const classes = userClasses(options.get(option.userClass));
   if (classes.includes('iPXE') || classes.includes('gPXE') || options.has(option.ipxe)) return 'ipxe';
   if (vendorClass.startsWith('PXEClient') || vendorClass.startsWith('HTTPClient')) return 'rom';
-  return 'none';
+  return isUboot(vendorClass) ? 'uboot' : 'none';
 }
+
+function hasEtherbootMark(options: Options): boolean {
+  const magic = options.get(option.etherbootMagic);
+  if (magic?.subarray(0, 4).equals(etherbootMagic.subarray(0, 4)) === true) return true;
+  const container = options.get(option.tftpServers);
+  // GRUB's and Cisco's 150 is addresses: a container of Etherboot's begins with its card.
+  return container !== undefined && container[0] === etherbootCardTag && subOptions(container).has(etherbootCardTag);
+}
+
+const noClasses: readonly string[] = [];
 
 /** RFC 3004 wants a length before each class; iPXE sends its name without one. Both readings are given if the first is possible. */
 function userClasses(value: Buffer | undefined): readonly string[] {
-  if (value === undefined || value.length === 0) return [];
+  if (value === undefined || value.length === 0) return noClasses;
   const raw = value.toString('latin1').replace(/\0+$/, '');
   const listed: string[] = [];
   for (let at = 0; at < value.length; ) {
@@ -174,10 +215,13 @@ function featuresOf(encapsulated: ReadonlyMap<number, Buffer>): ReadonlySet<stri
   return features;
 }
 
+const noUuid = '0'.repeat(32);
+const erasedUuid = 'f'.repeat(32);
+
 /** Type 0 and 16 bytes. Boards without a UUID send all zeros or all ones, which would make one machine of them all. */
 function uuidOf(value: Buffer | undefined): string | undefined {
   if (value === undefined || value.length !== 17 || value[0] !== 0) return undefined;
-  const bytes = value.subarray(1);
-  if (bytes.every((byte) => byte === 0) || bytes.every((byte) => byte === 0xff)) return undefined;
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  const hex = value.toString('hex', 1);
+  if (hex === noUuid || hex === erasedUuid) return undefined;
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

@@ -1,8 +1,11 @@
 // What a reply says: RFC 2131 table 3 and section 4.3.1, RFC 951 and RFC 1497 for BOOTP, PXE 2.1 section 2.2, UEFI 2.10 section 24.7 (HTTP boot).
-import { broadcastAddress, type Ipv4, ipv4Any, netmask } from '../base/addresses.ts';
-import { addressesValue, type Options, option, readU16, textValue, u8Value, u32Value } from './options.ts';
-import { broadcastFlag, type DhcpPacket, datagramLength, longestFile, optionLength, shortestDatagram } from './packet.ts';
-import { type BootClient, ipxeNoProxyTag } from './pxe.ts';
+import { type Ipv4, ipv4Any } from '../base/addresses.ts';
+import { basket, copyOption, put, roomFor } from './basket.ts';
+import { fileField, putBootOptions, usableName } from './boot-options.ts';
+import { type HostFacts, type HostOptions, hostOptions } from './host-options.ts';
+import { addressesValue, type Options, option, textValue, u8Value, u32Value } from './options.ts';
+import { broadcastFlag, type DhcpPacket } from './packet.ts';
+import { type BootClient, etherbootMagic } from './pxe.ts';
 import type { BootFile, DhcpHost } from './questions.ts';
 
 /** Everything a reply is made of. */
@@ -10,32 +13,31 @@ export interface Terms {
   readonly request: DhcpPacket;
   readonly client: BootClient;
   readonly host: DhcpHost;
+  /** The same as `host`, or its pool's host: what the bytes of the network are kept by. */
+  readonly facts: HostFacts;
   readonly bootFile: BootFile | undefined;
   /** Our address: the server identifier. */
   readonly server: Ipv4;
+  /** Whether this is the ACK to a DISCOVER with option 80 (RFC 4039). */
+  readonly rapid: boolean;
 }
 
-interface Reply {
+export interface Reply {
   readonly packet: DhcpPacket;
   /** Codes of options that were due and for which the client has no room. */
   readonly omitted: readonly number[];
 }
 
-const offerType = 2;
-const ackType = 5;
-const nakType = 6;
+/** `inform` is the ACK to an INFORM: no address and no lease in it (RFC 2131 4.3.5). */
+export type LeaseReplyKind = 'offer' | 'ack' | 'inform' | 'bootp';
+
+export const offerValue: Buffer = u8Value(2);
+export const ackValue: Buffer = u8Value(5);
+const nakValue = u8Value(6);
 
 const infinite = 0xffffffff;
-/** IP and UDP headers, which option 57 counts and the datagram does not. */
-const headers = 28;
-/** RFC 2131 section 2: what every client takes. */
-const leastMessageSize = 576;
-/** One Ethernet frame: ROMs put no fragments together, though OVMF claims to take 65,280 bytes. */
-const mostMessageSize = 1500;
-
-/** PXE 2.1 table 2-1: PXE_DISCOVERY_CONTROL with bit 3, "boot the file named here, ask no boot server". Without it EDK2 asks port 4011. */
-const bootThisFile = Buffer.from([6, 1, 8, 255]);
-const noProxy = Buffer.from([ipxeNoProxyTag, 1, 1]);
+const empty = Buffer.alloc(0);
+const noOptions: Options = new Map();
 
 /** The order in which options go to a client that does not say what it wants; also BOOTP's, where 64 bytes have to do. */
 const defaultWishes: readonly number[] = [
@@ -51,10 +53,9 @@ const defaultWishes: readonly number[] = [
   option.bootFileName,
 ];
 
-/** `inform` is the ACK to an INFORM: no address and no lease in it (RFC 2131 4.3.5). */
-export function composeReply(kind: 'offer' | 'ack' | 'inform' | 'bootp', terms: Terms): Reply {
+export function composeReply(kind: LeaseReplyKind, terms: Terms): Reply {
   const { request, client, host, bootFile } = terms;
-  const { options, omitted } = kind === 'bootp' && !request.cookie ? { options: new Map<number, Buffer>(), omitted: [] } : chosenOptions(kind, terms);
+  const { options, omitted } = kind === 'bootp' && !request.cookie ? { options: noOptions, omitted: [] } : chosenOptions(kind, terms);
   return {
     omitted,
     packet: {
@@ -62,7 +63,7 @@ export function composeReply(kind: 'offer' | 'ack' | 'inform' | 'bootp', terms: 
       ciaddr: kind === 'offer' ? ipv4Any : request.ciaddr,
       yiaddr: kind === 'inform' ? ipv4Any : host.address,
       siaddr: bootFile?.kind === 'tftp' ? bootFile.server : host.server,
-      file: fileField(client, bootFile),
+      file: fileField(usableName(client, bootFile)),
       // RFC 951 leaves the vendor area to the client's cookie: one that sends none reads no options.
       cookie: kind !== 'bootp' || request.cookie,
       options,
@@ -73,74 +74,71 @@ export function composeReply(kind: 'offer' | 'ack' | 'inform' | 'bootp', terms: 
 /** Tells a client that the address it wants is not its own; `why` is for people (option 56). */
 export function composeNak(request: DhcpPacket, server: Ipv4, why: string): Reply {
   const options = new Map<number, Buffer>([
-    [option.messageType, u8Value(nakType)],
+    [option.messageType, nakValue],
     [option.serverIdentifier, addressesValue([server])],
-    [option.message, textValue(why)],
   ]);
-  copyOption(options, request.options, option.clientIdentifier);
   copyOption(options, request.options, option.relayAgentInformation);
+  const into = basket(options, roomFor(request));
+  put(into, option.message, textValue(why));
+  put(into, option.clientIdentifier, request.options.get(option.clientIdentifier));
   const relayed = request.giaddr !== ipv4Any;
   return {
-    omitted: [],
+    omitted: into.omitted,
     // RFC 2131 4.3.2: the relay must broadcast it, because the client may not own the address it would be sent to.
-    packet: { ...echoed(request), flags: relayed ? request.flags | broadcastFlag : request.flags, ciaddr: ipv4Any, cookie: true, options },
+    packet: { ...echoed(request), flags: relayed ? request.flags | broadcastFlag : request.flags, options },
   };
 }
 
 /** The fields that come back as they were. `hops` too, against table 3: relays look at it, and dnsmasq, Kea and ISC keep it. */
-function echoed(request: DhcpPacket): DhcpPacket {
-  return { ...request, op: 'reply', secs: 0, yiaddr: ipv4Any, siaddr: ipv4Any, sname: '', file: '', vendor: Buffer.alloc(0) };
+export function echoed(request: DhcpPacket): DhcpPacket {
+  const { htype, hops, xid, flags, giaddr, chaddr } = request;
+  return {
+    op: 'reply',
+    htype,
+    hops,
+    xid,
+    secs: 0,
+    flags,
+    ciaddr: ipv4Any,
+    yiaddr: ipv4Any,
+    siaddr: ipv4Any,
+    giaddr,
+    chaddr,
+    sname: '',
+    file: '',
+    cookie: true,
+    vendor: empty,
+    options: noOptions,
+  };
 }
 
-function copyOption(to: Map<number, Buffer>, from: Options, code: number): void {
-  const value = from.get(code);
-  if (value !== undefined) to.set(code, value);
-}
-
-/** The header's name of the boot file. A name too long for it goes to option 67 alone. */
-function fileField(client: BootClient, bootFile: BootFile | undefined): string {
-  const name = usableName(client, bootFile);
-  return name !== undefined && name.length <= longestFile ? name.toString('latin1') : '';
-}
-
-/** The boot file or URL that goes into the reply. An HTTP client cannot fetch by TFTP: told nothing, its firmware tries its next way to boot. */
-export function usableFile(client: BootClient, bootFile: BootFile | undefined): string | undefined {
-  if (bootFile?.kind === 'url') return bootFile.url;
-  return client.http ? undefined : bootFile?.file;
-}
-
-function usableName(client: BootClient, bootFile: BootFile | undefined): Buffer | undefined {
-  const file = usableFile(client, bootFile);
-  return file === undefined ? undefined : textValue(file);
-}
-
-function chosenOptions(kind: 'offer' | 'ack' | 'inform' | 'bootp', terms: Terms): { options: Map<number, Buffer>; omitted: number[] } {
-  const { request, host, server } = terms;
+function chosenOptions(kind: LeaseReplyKind, terms: Terms): { options: Map<number, Buffer>; omitted: number[] } {
+  const { request, server, rapid, facts } = terms;
+  const known = hostOptions(facts);
   const options = new Map<number, Buffer>();
+  const seconds = leaseTime(terms.host);
   if (kind !== 'bootp') {
-    options.set(option.messageType, u8Value(kind === 'offer' ? offerType : ackType));
+    options.set(option.messageType, kind === 'offer' ? offerValue : ackValue);
     options.set(option.serverIdentifier, addressesValue([server]));
-    if (kind !== 'inform') options.set(option.leaseTime, u32Value(leaseTime(host)));
+    if (kind !== 'inform') options.set(option.leaseTime, u32Value(seconds));
+    if (rapid) options.set(option.rapidCommit, empty);
   }
-  options.set(option.subnetMask, addressesValue([netmask(host.subnet)]));
+  options.set(option.subnetMask, known.subnetMask);
   copyOption(options, request.options, option.relayAgentInformation); // RFC 3046 2.2: whatever the room, or the relay drops the reply
+  copyOption(options, request.options, option.subnetSelection); // RFC 3011 2: a reply without it is not for this client
 
-  const room = roomFor(kind, request);
-  const omitted: number[] = [];
-  const offered = [...bootOptions(terms), ...(kind === 'bootp' ? [] : identityOptions(request)), ...wishes(kind, terms)];
-  for (const [code, value] of offered) {
-    if (options.has(code)) continue;
-    if (datagramLength(options) + optionLength(value) <= room) options.set(code, value);
-    else omitted.push(code);
-  }
-  return { options, omitted };
-}
-
-/** Bytes of datagram that the client takes. */
-function roomFor(kind: 'offer' | 'ack' | 'inform' | 'bootp', request: DhcpPacket): number {
-  if (kind === 'bootp') return shortestDatagram;
-  const claimed = readU16(request.options, option.maximumMessageSize) ?? 0;
-  return Math.min(Math.max(claimed, leastMessageSize), mostMessageSize) - headers;
+  const into = basket(options, roomFor(request));
+  const name = usableName(terms.client, terms.bootFile);
+  putBootOptions(into, request, terms.client, terms.bootFile, name);
+  // RFC 6842: option 61 comes back, for clients behind one hardware address to know theirs.
+  if (kind !== 'bootp') put(into, option.clientIdentifier, request.options.get(option.clientIdentifier));
+  const due = (code: number) => wish(code, kind, terms, known, name, seconds);
+  for (const code of known.always) put(into, code, due(code));
+  // What the client asked for and we know, in its order (RFC 2132 9.8).
+  const asked = request.options.get(option.parameterRequestList);
+  for (const code of asked ?? defaultWishes) put(into, code, due(code));
+  if (asked === undefined) for (const code of known.custom) put(into, code, due(code));
+  return into;
 }
 
 /** Option 51: seconds, all ones for a lease without end. */
@@ -148,56 +146,28 @@ function leaseTime(host: DhcpHost): number {
   return Math.max(1, Math.min(Math.floor(host.leaseSeconds), infinite));
 }
 
-/** What makes the client's own kind of boot work; it does not have to ask for these. */
-function bootOptions({ client, bootFile, request }: Terms): [number, Buffer][] {
-  const found: [number, Buffer][] = [];
-  const name = usableName(client, bootFile);
-  if (client.loader === 'ipxe') found.push([option.ipxe, noProxy]);
-  if (name === undefined || bootFile === undefined) return found;
-  if (client.http) found.push([option.vendorClass, textValue('HTTPClient')]);
-  else if (client.pxe && client.loader === 'rom') found.push([option.vendorClass, textValue('PXEClient')], [option.vendorSpecific, bootThisFile]);
-  if (bootFile.kind === 'url' || name.length > longestFile) found.push([option.bootFileName, name]);
-  // PXE 2.1 wants the UUID back from whoever names a boot file, all zeros included.
-  const uuid = request.options.get(option.clientUuid);
-  if (uuid !== undefined) found.push([option.clientUuid, uuid]);
-  return found;
-}
-
-/** RFC 6842: option 61 comes back, for clients behind one hardware address to know theirs. */
-function identityOptions(request: DhcpPacket): [number, Buffer][] {
-  const identifier = request.options.get(option.clientIdentifier);
-  return identifier === undefined ? [] : [[option.clientIdentifier, identifier]];
-}
-
-/** What the client asked for and we know, in its order (RFC 2132 9.8). */
-function wishes(kind: 'offer' | 'ack' | 'inform' | 'bootp', terms: Terms): [number, Buffer][] {
-  const asked = terms.request.options.get(option.parameterRequestList);
-  const known = knowledge(kind, terms);
-  return [...(asked ?? defaultWishes)].flatMap((code): [number, Buffer][] => {
-    const value = known.get(code);
-    return value === undefined ? [] : [[code, value]];
-  });
-}
-
-function knowledge(kind: 'offer' | 'ack' | 'inform' | 'bootp', { client, host, bootFile }: Terms): Options {
-  const known = new Map<number, Buffer>([
-    [option.hostName, textValue(host.name)],
-    [option.broadcastAddress, addressesValue([broadcastAddress(host.subnet)])],
-  ]);
-  if (host.routers.length > 0) known.set(option.routers, addressesValue(host.routers));
-  if (host.nameServers.length > 0) known.set(option.nameServers, addressesValue(host.nameServers));
-  if (host.domain !== undefined) known.set(option.domainName, textValue(host.domain));
-  if (host.rootPath !== undefined) known.set(option.rootPath, textValue(host.rootPath));
-  const seconds = leaseTime(host);
-  if (seconds !== infinite && (kind === 'offer' || kind === 'ack')) {
-    // RFC 2131 4.4.5: a half and seven eighths of the lease.
-    known.set(option.renewalTime, u32Value(Math.floor(seconds / 2)));
-    known.set(option.rebindingTime, u32Value(Math.floor((seconds * 7) / 8)));
+function wish(code: number, kind: LeaseReplyKind, terms: Terms, known: HostOptions, name: Buffer | undefined, seconds: number): Buffer | undefined {
+  const { host, client, bootFile } = terms;
+  const custom = known.values.get(code);
+  switch (code) {
+    case option.hostName:
+      return host.name === undefined ? undefined : textValue(host.name);
+    case option.renewalTime:
+    case option.rebindingTime:
+      if (seconds === infinite || kind === 'inform' || kind === 'bootp') return undefined;
+      // RFC 2131 4.4.5: a half and seven eighths of the lease.
+      return custom ?? u32Value(Math.floor(code === option.renewalTime ? seconds / 2 : (seconds * 7) / 8));
+    case option.etherbootMagic:
+      return client.loader === 'etherboot' ? etherbootMagic : custom;
+    case option.tftpServerName:
+    case option.bootFileName:
+      // RFC 1497 has neither: a BOOTP client reads the header.
+      if (kind === 'bootp') return undefined;
+      // The farm's own pair or the configuration's, never one of each.
+      if (name === undefined || bootFile === undefined) return custom;
+      if (code === option.bootFileName) return name;
+      return bootFile.kind === 'tftp' ? textValue(bootFile.server) : undefined;
+    default:
+      return custom;
   }
-  const name = usableName(client, bootFile);
-  // RFC 1497 has neither 66 nor 67: a BOOTP client reads the header.
-  if (name === undefined || bootFile === undefined || kind === 'bootp') return known;
-  if (bootFile.kind === 'tftp') known.set(option.tftpServerName, textValue(bootFile.server));
-  known.set(option.bootFileName, name);
-  return known;
 }

@@ -37,6 +37,11 @@ export function privateDirectory(farm: string, node: string): string {
   return join(stateDirectory(farm), 'private', node);
 }
 
+/** What nodes have sent by TFTP or HTTP, a directory for each. */
+export function uploadDirectory(farm: string): string {
+  return join(farm, 'uploads');
+}
+
 /** The running server's local socket, which speaks HTTP. */
 export function controlSocket(farm: string): string {
   return join(stateDirectory(farm), 'control.sock');

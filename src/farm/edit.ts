@@ -3,7 +3,8 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statS
 import { dirname, join } from 'node:path';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { syncDirectory } from '../base/journal.ts';
-import { configFile, type Farm, parseFarm } from './config.ts';
+import { configFile, parseFarm } from './config.ts';
+import type { Farm } from './farm.ts';
 
 /** How often a change is tried again when a person saves the file in the same moment. */
 const attempts = 5;

@@ -2,6 +2,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { FarmError, systemCode } from '../base/errors.ts';
+import { type ImageManifest, squashfsFile } from '../image/built.ts';
 import { parseMtree } from '../image/mtree.ts';
 import type { Base } from '../tree/base.ts';
 import { graft, type OverlayFile } from '../tree/graft.ts';
@@ -14,9 +15,17 @@ export type ImageVersion = string;
 /** `debian-13/4f2a90cc1b7e`; nothing that could leave the images' directory. */
 const versionShape = /^[a-z0-9][a-z0-9._-]*\/[0-9a-f]{12}$/;
 
+/** An image's root in one file, beside its manifest. */
+export interface PackedRoot {
+  readonly file: string;
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
 export class Images {
   private readonly directory: string;
   private readonly loaded = new Map<ImageVersion, Base>();
+  private readonly packed = new Map<ImageVersion, { readonly root: PackedRoot | undefined }>();
   private readonly grafted = new Map<ImageVersion, Base>();
   private overlay: readonly OverlayFile[];
 
@@ -33,6 +42,18 @@ export class Images {
       if (systemCode(error) === 'ENOENT') return undefined;
       throw error;
     }
+  }
+
+  /** The root of a version in one file; undefined if it was built without. */
+  packedRoot(version: ImageVersion): PackedRoot | undefined {
+    const known = this.packed.get(version);
+    if (known !== undefined) return known.root;
+    if (!versionShape.test(version)) return undefined;
+    const manifest: ImageManifest = JSON.parse(readFileSync(join(this.directory, version, 'manifest.json'), 'utf8'));
+    const content = manifest.contents[squashfsFile];
+    const root = content === undefined ? undefined : { file: squashfsFile, sha256: content.sha256, bytes: content.size };
+    this.packed.set(version, { root });
+    return root;
   }
 
   /** New overlays for every tree that is asked for from now on. */

@@ -4,8 +4,9 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { broadcastAddress, type Cidr, type Ipv4, ipv4FromNumber, ipv4Number, networkAddress, parseCidr, prefixMask } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
-import { configFile, type Farm, parseFarm } from './config.ts';
+import { configFile, parseFarm } from './config.ts';
 import { imagesDirectory, overlayDirectory, stateDirectory } from './directory.ts';
+import type { Farm } from './farm.ts';
 
 export interface InitOptions {
   readonly name?: string | undefined;
@@ -108,6 +109,12 @@ function farmName(path: string, proposals: string[]): string {
   return name;
 }
 
+/** Where routers usually are: the network's first address, or its last if the server has that. */
+function suggestedRouter(address: Cidr): Ipv4 {
+  const first = ipv4FromNumber(ipv4Number(networkAddress(address)) + 1);
+  return first === address.address ? ipv4FromNumber(ipv4Number(broadcastAddress(address)) - 1) : first;
+}
+
 function configText(values: { name: string; domain: string; interface: string; address: Cidr; range: string }): string {
   return `# A farm of diskless machines. Edit by hand as you like: commands that change this file keep your comments.
 # Every key is described in docs/reference/farm.yaml.md.
@@ -122,7 +129,7 @@ networks:
     address: ${values.address.address}/${values.address.prefix}
     # Node addresses are taken from here.
     range: ${values.range}
-    # router: ${ipv4FromNumber(ipv4Number(networkAddress(values.address)) + 1)}
+    # router: ${suggestedRouter(values.address)}
     # name_servers: [9.9.9.9]
 
 profiles:

@@ -1,25 +1,23 @@
 // The farm as it is served: farm.yaml, templates and images read again whenever they change, and published whole or not at all.
 import { type FSWatcher, mkdirSync, readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
-import type { Ipv4, Mac } from '../base/addresses.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { formatMap } from '../cluster/map.ts';
 import { renderOverlay } from '../overlay/render.ts';
 import { readOverlaySources } from '../overlay/sources.ts';
 import type { OverlayFile } from '../tree/graft.ts';
-import { configFile, type Farm, loadFarm, type Node } from './config.ts';
+import { configFile, loadFarm } from './config.ts';
 import { overlayDirectory, stateDirectory } from './directory.ts';
+import type { Farm } from './farm.ts';
+import { indexFarm, type Registry } from './registry.ts';
 import { templateValues } from './values.ts';
 
 /** Everything that is derived from farm.yaml and the templates, consistent in itself. */
-export interface Published {
+export interface Published extends Registry {
   readonly farm: Farm;
   readonly overlay: readonly OverlayFile[];
   readonly openmosixMap: string;
-  readonly byMac: ReadonlyMap<Mac, Node>;
-  readonly byAddress: ReadonlyMap<Ipv4, Node>;
-  readonly byName: ReadonlyMap<string, Node>;
 }
 
 export interface LiveFarmOptions {
@@ -66,8 +64,7 @@ export class LiveFarm {
     const openmosixMap = farmMap(farm);
     const sources = readOverlaySources([builtinOverlay, overlayDirectory(directory)]);
     const overlay = [...renderOverlay(sources, templateValues(farm, this.key, openmosixMap)), ...programFiles];
-    const index = <K>(of: (node: Node) => K): ReadonlyMap<K, Node> => new Map(farm.nodes.map((node) => [of(node), node]));
-    return { farm, overlay, openmosixMap, byMac: index(({ mac }) => mac), byAddress: index(({ address }) => address), byName: index(({ name }) => name) };
+    return { farm, overlay, openmosixMap, ...indexFarm(farm) };
   }
 
   /** Reads everything again. On an error the last good state stays and the error is logged. */
@@ -81,9 +78,9 @@ export class LiveFarm {
       log('error', 'config.rejected', { error: sentence(error), hint, kept: 'the last good configuration' });
       return;
     }
-    const bound = ({ networks, httpPort }: Farm): string => JSON.stringify([httpPort, networks.map((network) => [network.interface, network.address])]);
-    if (bound(before) !== bound(this.current.farm))
-      log('warn', 'config.restart', { reason: 'http_port, interface or address of a network changed', remedy: 'restart farm serve' });
+    if (bound(before) !== bound(this.current.farm)) {
+      log('warn', 'config.restart', { reason: 'http_port, tls, tftp, or interface or address of a network changed', remedy: 'restart farm serve' });
+    }
     log('info', 'config.loaded', { nodes: this.current.farm.nodes.length, overlayFiles: this.current.overlay.length });
     for (const listener of this.listeners) listener(this.current);
   }
@@ -112,13 +109,19 @@ export class LiveFarm {
   }
 }
 
+/** What sockets are made from: a change of it needs new ones. */
+function bound({ networks, httpPort, tls, tftp }: Farm): string {
+  const direct = networks.filter(({ link }) => link.kind === 'direct');
+  return JSON.stringify([httpPort, tls ?? '', tftp, direct.map(({ link, server, subnet }) => [link.interface, server, subnet.prefix])]);
+}
+
 /** The farm's openmosix.map. Empty of nodes, it is a comment. */
 export function farmMap(farm: Farm): string {
   return formatMap(farm.nodes, `openmosix.map of the farm ${farm.name}, made from its farm.yaml`);
 }
 
 /** The farm's secret, made by `farm init`: 32 bytes in hex. */
-function readKey(directory: string): Buffer {
+export function readKey(directory: string): Buffer {
   const path = join(stateDirectory(directory), 'key');
   let text: string;
   try {

@@ -1,140 +1,171 @@
 // Adding machines to the registry: the next free name, id and address for each, written into farm.yaml without losing a comment.
-import { isMap, isNode, parseDocument } from 'yaml';
-import { type Ipv4, inNetwork, ipv4FromNumber, ipv4Number, type Mac } from '../base/addresses.ts';
+import { type Ipv4, ipv4FromNumber, ipv4Number } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
-import { type Farm, type Network, type Node, nameShape, nearest, parseFarm, reserved } from './config.ts';
+import { nearest } from './complaints.ts';
+import { parseFarm } from './config.ts';
 import { editConfig } from './edit.ts';
+import { type Farm, identityText, type Network, type Node, type NodeIdentity, nameShape } from './farm.ts';
+import { addressComplaint, identitiesOf } from './fit.ts';
+import { insertNodes, type NodeEntry } from './insert.ts';
+import { networkFinder } from './registry.ts';
 
-export interface NewNode {
-  readonly mac: Mac;
+/** What is left out is chosen: the next free one. One identity at least. */
+export interface NewNode extends NodeIdentity {
   readonly name?: string | undefined;
   readonly address?: Ipv4 | undefined;
   readonly id?: number | undefined;
   readonly profile?: string | undefined;
+  /** Name of the network to take an address from; any that has one is good enough if absent. */
+  readonly network?: string | undefined;
 }
 
 /** openMosix ids are 16 bits, 0 means "not a member". */
 const idMax = 65_535;
 
-/** Adds `machines` to farm.yaml, all or none, and returns them as they are then in the farm. */
+/** Adds `machines` to farm.yaml, all or none, and returns them as they are then in the farm. Throws `node.*`, `config.*`. */
 export function addNodes(directory: string, machines: readonly NewNode[]): readonly Node[] {
-  const macs = new Set(machines.map(({ mac }) => mac));
+  let entries: readonly NodeEntry[] = [];
   const after = editConfig(directory, (text) => {
-    let grown = text;
-    for (const machine of machines) grown = insert(grown, plan(parseFarm(grown, directory), machine), machine.profile);
-    return grown;
+    entries = planNodes(parseFarm(text, directory), machines);
+    return insertNodes(text, entries);
   });
-  return after.nodes.filter((node) => macs.has(node.mac));
+  const names = new Set(entries.map(({ name }) => name));
+  return after.nodes.filter(({ name }) => names.has(name));
 }
 
-interface Plan {
-  readonly name: string;
-  readonly id: number;
-  readonly mac: Mac;
-  readonly address: Ipv4;
-}
-
-/** What a new machine is to be called, or why it cannot be added. */
-function plan(farm: Farm, machine: NewNode): Plan {
-  refuseUnusable(farm, machine);
-  refuseDuplicates(farm, machine);
-  const id = machine.id ?? firstFree(idMax, (candidate) => farm.nodes.every((node) => node.id !== candidate));
-  if (id === undefined) throw new FarmError('node.full', `all ${idMax} node ids are taken`, 'remove a node that no longer exists');
-  const named = new Set(farm.nodes.map(({ name }) => name));
-  const number = named.has(`n${id}`) ? firstFree(Number.MAX_SAFE_INTEGER, (candidate) => !named.has(`n${candidate}`)) : id;
-  return { name: machine.name ?? `n${number}`, id, mac: machine.mac, address: machine.address ?? freeAddress(farm) };
+/** What new machines are to be called, or why one of them cannot be added. Pure. */
+function planNodes(farm: Farm, machines: readonly NewNode[]): readonly NodeEntry[] {
+  const taken = new Taken(farm);
+  return machines.map((machine) => {
+    refuseUnusable(farm, machine);
+    taken.refuse(machine);
+    const id = machine.id ?? taken.freeId();
+    const name = machine.name ?? taken.freeName(id);
+    const { mac, clientId, uuid, relayPort } = machine;
+    const identity = {
+      ...(mac === undefined ? {} : { mac }),
+      ...(clientId === undefined ? {} : { clientId }),
+      ...(uuid === undefined ? {} : { uuid }),
+      ...(relayPort === undefined ? {} : { relayPort }),
+    };
+    const entry = { name, id, address: machine.address ?? taken.freeAddress(machine.network), profile: machine.profile, ...identity };
+    taken.add(entry);
+    return entry;
+  });
 }
 
 /** Here, where it is an argument's mistake: in farm.yaml it would be complained about at a line that is not there yet. */
-function refuseUnusable(farm: Farm, { name, profile }: NewNode): void {
+function refuseUnusable(farm: Farm, machine: NewNode): void {
+  const { name, profile, network } = machine;
+  if (identitiesOf(machine).length === 0) {
+    throw new FarmError('node.identity', 'nothing says which machine it is', 'give its MAC address, client id, GUID or relay port');
+  }
   if (name !== undefined && !nameShape.test(name)) {
     throw new FarmError('node.name', `"${name}" is not a host name`, 'use letters, digits and inner hyphens, at most 63');
   }
-  if (profile !== undefined && farm.profiles.every((known) => known.name !== profile)) {
-    const known = farm.profiles.map((one) => one.name).join(', ');
-    throw new FarmError('node.profile', `there is no profile ${profile}${nearest(profile, farm.profiles)}`, `profiles of farm.yaml: ${known}`);
+  const profiles = farm.profiles.map((known) => known.name);
+  if (profile !== undefined && !profiles.includes(profile)) {
+    throw new FarmError('node.profile', `there is no profile ${profile}${nearest(profile, profiles)}`, `profiles of farm.yaml: ${profiles.join(', ')}`);
+  }
+  const networks = farm.networks.map((known) => known.name);
+  if (network !== undefined && !networks.includes(network)) {
+    throw new FarmError('node.network', `there is no network ${network}${nearest(network, networks)}`, `networks of farm.yaml: ${networks.join(', ')}`);
   }
 }
 
-function refuseDuplicates(farm: Farm, machine: NewNode): void {
-  const holder = (test: (node: Node) => boolean): Node | undefined => farm.nodes.find(test);
-  const taken = (node: Node | undefined, what: string): void => {
-    if (node === undefined) return;
-    throw new FarmError(
-      'node.duplicate',
-      `${what} belongs to ${node.name} already (id ${node.id}, ${node.mac}, ${node.address})`,
-      'choose another, or change that node in farm.yaml',
-    );
-  };
-  taken(
-    holder((node) => node.mac === machine.mac),
-    `MAC ${machine.mac}`,
-  );
-  taken(
-    holder((node) => node.name === machine.name),
-    `name ${machine.name}`,
-  );
-  taken(
-    holder((node) => node.address === machine.address),
-    `address ${machine.address}`,
-  );
-  taken(
-    holder((node) => node.id === machine.id),
-    `id ${machine.id}`,
-  );
-  if (machine.address === undefined) return;
-  const { address } = machine;
-  const network = farm.networks.find((candidate) => inNetwork(candidate.address, address));
-  if (network === undefined) {
-    throw new FarmError('node.address', `${address} is in none of the farm's networks`, `networks: ${farm.networks.map(networkText).join(', ')}`);
+/** What nodes have, those of the farm and those that are being added. */
+class Taken {
+  private readonly farm: Farm;
+  private readonly findNetwork: (address: Ipv4) => Network | undefined;
+  private readonly holders = new Map<string, NodeEntry>();
+  /** Nothing below is free: what is taken stays taken. */
+  private lastId = 0;
+  private lastNumber = 0;
+  private readonly lastAddress = new Map<Network, number>();
+
+  constructor(farm: Farm) {
+    this.farm = farm;
+    this.findNetwork = networkFinder(farm.networks);
+    for (const node of farm.nodes) this.add({ ...node, profile: undefined });
   }
-  const reason = reserved(network, address);
-  if (reason !== undefined) throw new FarmError('node.address', `${address} ${reason}`, `choose one of ${network.range.first}-${network.range.last}`);
-}
 
-function networkText({ name, address }: Network): string {
-  return `${name} ${address.address}/${address.prefix}`;
-}
+  add(entry: NodeEntry): void {
+    const words = [`id ${entry.id}`, `name ${entry.name.toLowerCase()}`, `ip ${entry.address}`, ...identitiesOf(entry).map(({ word }) => word)];
+    for (const word of words) this.holders.set(word, entry);
+  }
 
-function firstFree(last: number, free: (candidate: number) => boolean): number | undefined {
-  for (let candidate = 1; candidate <= last; candidate++) if (free(candidate)) return candidate;
-  return undefined;
-}
-
-/** The first address of the networks' ranges that nobody has. */
-function freeAddress(farm: Farm): Ipv4 {
-  const taken = new Set<Ipv4>(farm.nodes.map(({ address }) => address));
-  for (const network of farm.networks) {
-    for (let number = ipv4Number(network.range.first); number <= ipv4Number(network.range.last); number++) {
-      const address = ipv4FromNumber(number);
-      if (!taken.has(address) && reserved(network, address) === undefined) return address;
+  refuse(machine: NewNode): void {
+    const { name, address, id, network } = machine;
+    for (const { word, text } of identitiesOf(machine)) this.refuseHeld(word, text);
+    if (name !== undefined) this.refuseHeld(`name ${name.toLowerCase()}`, `name ${name}`);
+    if (address !== undefined) this.refuseHeld(`ip ${address}`, `address ${address}`);
+    if (id !== undefined) this.refuseHeld(`id ${id}`, `id ${id}`);
+    if (address === undefined) return;
+    const found = this.findNetwork(address);
+    if (found === undefined) {
+      const all = this.farm.networks.map((each) => `${each.name} ${each.subnet.address}/${each.subnet.prefix}`).join(', ');
+      throw new FarmError('node.address', `${address} is in none of the farm's networks`, `networks: ${all}`);
     }
+    if (network !== undefined && found.name !== network) {
+      throw new FarmError('node.address', `${address} is in network ${found.name}, not in ${network}`, 'leave one of them out');
+    }
+    const why = addressComplaint(found, address);
+    if (why === undefined) return;
+    const { range } = found;
+    throw new FarmError('node.address', `${address} ${why}`, range === undefined ? 'choose another' : `choose one of ${range.first}-${range.last}`);
   }
-  const ranges = farm.networks.map(({ name, range }) => `${name} ${range.first}-${range.last}`).join(', ');
-  throw new FarmError('node.full', `no address is free in ${ranges}`, 'widen `range` in farm.yaml');
-}
 
-/** The text with one more node: a line of its own, everything else untouched to the letter. */
-function insert(text: string, node: Plan, profile: string | undefined): string {
-  // The MAC in quotes: YAML 1.1 readers take bare digits with colons for a number in base 60.
-  const fields = [`id: ${node.id}`, `mac: "${node.mac}"`, `ip: ${node.address}`, ...(profile === undefined ? [] : [`profile: ${JSON.stringify(profile)}`])];
-  const entry = `${node.name}: { ${fields.join(', ')} }`;
-  const document = parseDocument(text);
-  const nodes = document.get('nodes', true);
-  if (isMap(nodes) && nodes.range && nodes.items.length > 0) {
-    const last = nodes.items.at(-1)?.value;
-    const end = isNode(last) && last.range ? last.range[1] : nodes.range[1];
-    if (nodes.flow) return `${text.slice(0, end)}, ${entry}${text.slice(end)}`;
-    const indent = nodes.range[0] - 1 - text.lastIndexOf('\n', nodes.range[0] - 1);
-    const newline = text.indexOf('\n', end);
-    const at = newline < 0 ? text.length : newline;
-    return `${text.slice(0, at)}\n${' '.repeat(indent)}${entry}${text.slice(at)}`;
+  private refuseHeld(word: string, text: string): void {
+    const holder = this.holders.get(word);
+    if (holder === undefined) return;
+    const { name, id, address } = holder;
+    const held = `belongs to ${name} already (id ${id}, ${identityText(holder)}, ${address})`;
+    throw new FarmError('node.duplicate', `${text} ${held}`, 'choose another, or change that node in farm.yaml');
   }
-  if (isNode(nodes) && nodes.range) {
-    const [start, end] = nodes.range;
-    const newline = text.indexOf('\n', end);
-    const at = newline < 0 ? text.length : newline;
-    return `${text.slice(0, start).trimEnd()}${text.slice(end, at)}\n  ${entry}${text.slice(at)}`;
+
+  freeId(): number {
+    do this.lastId++;
+    while (this.holders.has(`id ${this.lastId}`));
+    if (this.lastId > idMax) throw new FarmError('node.full', `all ${idMax} node ids are taken`, 'remove a node that no longer exists');
+    return this.lastId;
   }
-  return `${text.replace(/\n?$/, '\n')}\nnodes:\n  ${entry}\n`;
+
+  /** `n` and the id, or the first number that is free. */
+  freeName(id: number): string {
+    if (!this.holders.has(`name n${id}`)) return `n${id}`;
+    do this.lastNumber++;
+    while (this.holders.has(`name n${this.lastNumber}`));
+    return `n${this.lastNumber}`;
+  }
+
+  /** The first address of the networks' ranges that nobody has. */
+  freeAddress(networkName: string | undefined): Ipv4 {
+    const networks = this.farm.networks.filter(({ name, range }) => range !== undefined && (networkName === undefined || name === networkName));
+    for (const network of networks) {
+      const address = this.freeIn(network);
+      if (address !== undefined) return address;
+    }
+    if (networks.length === 0) {
+      const which = networkName === undefined ? 'no network' : `network ${networkName}`;
+      throw new FarmError(
+        'node.full',
+        `${which}${networkName === undefined ? ' has' : ' has no'} \`range\` to take an address from`,
+        'give one, or the address',
+      );
+    }
+    const ranges = networks.map(({ name, range }) => `${name} ${range?.first}-${range?.last}`).join(', ');
+    throw new FarmError('node.full', `no address is free in ${ranges}`, 'widen `range` in farm.yaml');
+  }
+
+  private freeIn(network: Network): Ipv4 | undefined {
+    const { range } = network;
+    if (range === undefined) return undefined;
+    const last = ipv4Number(range.last);
+    for (let number = this.lastAddress.get(network) ?? ipv4Number(range.first); number <= last; number++) {
+      this.lastAddress.set(network, number);
+      const address = ipv4FromNumber(number);
+      if (!this.holders.has(`ip ${address}`) && addressComplaint(network, address) === undefined) return address;
+    }
+    return undefined;
+  }
 }

@@ -1,9 +1,10 @@
 // What the server has seen of each machine: its stage on the way from power-on to member, its address, when it was last heard.
 import type { Ipv4, Mac } from '../base/addresses.ts';
 import { reportInterval } from '../cluster/report.ts';
+import type { BootClient } from '../dhcp/pxe.ts';
 
 /** In the order in which a boot passes them. `seen`: a machine that the farm does not know. `failed`: it said so itself. */
-export const stages = ['seen', 'dhcp', 'loader', 'kernel', 'root', 'agent', 'up', 'leaving', 'failed'] as const;
+export const stages = ['seen', 'dhcp', 'loader', 'menu', 'kernel', 'root', 'agent', 'up', 'leaving', 'failed'] as const;
 export type Stage = (typeof stages)[number];
 
 /** One thing noticed about a machine. */
@@ -28,6 +29,8 @@ export interface Machine {
   readonly lastSeen: number;
   readonly address: Ipv4 | undefined;
   readonly detail: string | undefined;
+  /** Boots in a row before this one that ended with a loader: one which works asks for its menu. */
+  readonly failedBoots: number;
   /** When this boot reached each stage. */
   readonly reached: Partial<Readonly<Record<Stage, number>>>;
 }
@@ -42,9 +45,9 @@ export function observe(machine: Machine | undefined, observation: Observation):
   const begins = machine === undefined || stage === 'dhcp' || (stage === 'seen' && machine.stage === 'seen');
   if (begins && !isRetry(machine, observation)) {
     const bootedAt = stage === 'dhcp' ? at : undefined;
-    return { mac, stage, since: at, bootedAt, lastSeen: at, address, detail: observation.detail, reached: { [stage]: at } };
+    return { mac, stage, since: at, bootedAt, lastSeen: at, address, detail: observation.detail, failedBoots: failedBefore(machine), reached: { [stage]: at } };
   }
-  const known: Machine = machine ?? { mac, stage, since: at, bootedAt: undefined, lastSeen: at, address, detail: undefined, reached: {} };
+  const known: Machine = machine ?? { mac, stage, since: at, bootedAt: undefined, lastSeen: at, address, detail: undefined, failedBoots: 0, reached: {} };
   const told = stage === 'agent' || stage === 'up' || stage === 'leaving' || stage === 'failed';
   const forward = told || rank(stage) > rank(known.stage);
   if (!forward || stage === known.stage) {
@@ -57,9 +60,9 @@ export function observe(machine: Machine | undefined, observation: Observation):
  * Whether a DHCP message of `loader` begins a boot. An iPXE may be the card's own ROM, or one that we have just handed out: then the
  * machine has been seen to load something a moment ago.
  */
-export function beginsBoot(loader: 'rom' | 'ipxe' | 'etherboot' | 'none', machine: Machine | undefined, now: number): boolean {
+export function beginsBoot(loader: BootClient['loader'], machine: Machine | undefined, now: number): boolean {
   if (loader === 'none') return false;
-  return loader !== 'ipxe' || machine?.stage !== 'loader' || now - machine.lastSeen > retryWindow;
+  return loader !== 'ipxe' || (machine?.stage !== 'loader' && machine?.stage !== 'menu') || now - machine.lastSeen > retryWindow;
 }
 
 /** A ROM repeats its DISCOVER for half a minute (PXE 2.1: 4, 8, 16, 32 s); that is the same boot as long as nothing was loaded. */
@@ -67,6 +70,13 @@ const retryWindow = 60_000;
 
 function isRetry(machine: Machine | undefined, { stage, at }: Observation): boolean {
   return machine !== undefined && machine.stage === stage && at - machine.lastSeen < retryWindow;
+}
+
+function failedBefore(machine: Machine | undefined): number {
+  if (machine === undefined) return 0;
+  const { loader, menu, kernel } = machine.reached;
+  if (menu !== undefined || kernel !== undefined) return 0;
+  return machine.failedBoots + (loader === undefined ? 0 : 1);
 }
 
 /** A failure counts as the beginning, so that a machine that recovers moves on; whoever leaves may come back. */

@@ -1,51 +1,65 @@
 // How a node boots now: its boot plan from the registry and the current image, and the DHCP service's questions answered from it.
-import type { BootPlan } from '../boot/plan.ts';
+import type { BootAction, BootPlan } from '../boot/plan.ts';
 import { nextBootFile } from '../boot/plan.ts';
-import type { DhcpAsker, DhcpHost, DhcpQuestions } from '../dhcp/questions.ts';
-import type { Farm, Node } from './config.ts';
-import type { Images } from './images.ts';
+import type { DhcpQuestions } from '../dhcp/questions.ts';
+import { Cards } from './cards.ts';
+import type { Farm, Node } from './farm.ts';
+import type { Images, PackedRoot } from './images.ts';
 import type { LiveFarm } from './live.ts';
+import { place, type Register } from './places.ts';
 
-/** undefined if the node's image was never built. `extraArgs` are added to every node's kernel command line. */
-export function bootPlan(farm: Farm, node: Node, images: Images, extraArgs: readonly string[]): BootPlan | undefined {
-  const [name, version] = images.current(node.profile.image)?.split('/') ?? [];
+/** Where a boot plan comes from besides the registry. */
+export interface BootSources {
+  readonly images: Pick<Images, 'current'>;
+  /** Added to every node's kernel command line. */
+  readonly kernelArgs: readonly string[];
+  /** What was ordered for the node's next boot; undefined: what its profile says. */
+  readonly ordered?: (node: Node) => BootAction | undefined;
+  /** How often in a row it loaded a loader and no kernel. */
+  readonly failedBoots?: (node: Node) => number;
+  /** An image's root in one file; undefined if the image has none. */
+  readonly packedRoot?: (image: BootPlan['image']) => PackedRoot | undefined;
+}
+
+/** undefined if the node's image was never built, or has no root in one file and the profile wants one. */
+export function bootPlan(farm: Farm, node: Node, sources: BootSources): BootPlan | undefined {
+  const { profile, network } = node;
+  const [name, version] = sources.images.current(profile.image)?.split('/') ?? [];
   if (name === undefined || version === undefined) return undefined;
+  const image = { name, version };
+  const root = rootOf(profile.root, image, sources);
+  if (root === undefined) return undefined;
   return {
     node: node.name,
-    mac: node.mac,
-    server: node.network.address.address,
+    ...(node.mac === undefined ? {} : { mac: node.mac }),
+    ...(node.uuid === undefined ? {} : { uuid: node.uuid }),
+    address: node.address,
+    server: network.server,
     httpPort: farm.httpPort,
-    image: { name, version },
-    kernelArgs: [...node.profile.kernelArgs, ...extraArgs],
+    image,
+    kernelArgs: [...profile.kernelArgs, ...sources.kernelArgs],
+    root,
+    loader: node.loader,
+    action: sources.ordered?.(node) ?? profile.boot,
+    failedBoots: sources.failedBoots?.(node) ?? 0,
   };
 }
 
-export function dhcpQuestions(live: LiveFarm, plan: (node: Node) => BootPlan | undefined): DhcpQuestions {
-  const find = ({ mac }: Pick<DhcpAsker, 'mac'>): Node | undefined => live.published.byMac.get(mac);
+function rootOf(kind: 'nfs' | 'ram', image: BootPlan['image'], { packedRoot }: BootSources): BootPlan['root'] | undefined {
+  if (kind === 'nfs') return { kind };
+  const packed = packedRoot?.(image);
+  return packed === undefined ? undefined : { kind, ...packed };
+}
+
+export function dhcpQuestions(live: LiveFarm, plan: (node: Node) => BootPlan | undefined, register: Register): DhcpQuestions {
+  const cards = new Cards();
   return {
-    host: (asker) => {
-      const node = find(asker);
-      return node === undefined ? undefined : dhcpHost(live.published.farm, node);
-    },
+    place: (asker) => place(asker, { farm: live.published.farm, registry: live.published, cards, register }),
     bootFile: (client, host) => {
-      const node = live.published.byName.get(host.name);
+      const node = host.name === undefined ? undefined : live.published.byName.get(host.name);
       const boot = node === undefined ? undefined : plan(node);
       return boot === undefined ? undefined : nextBootFile(client, boot);
     },
-  };
-}
-
-function dhcpHost(farm: Farm, node: Node): DhcpHost {
-  const { network } = node;
-  return {
-    name: node.name,
-    address: node.address,
-    subnet: network.address,
-    server: network.address.address,
-    routers: network.router === undefined ? [] : [network.router],
-    nameServers: network.nameServers,
-    ...(farm.domain === '' ? {} : { domain: farm.domain }),
-    // The address carries the node's root: a lease that ended would take the machine with it. It is the node's own in any case.
-    leaseSeconds: Number.POSITIVE_INFINITY,
+    mode: (link) => live.published.networkOf(link)?.dhcp ?? 'off',
   };
 }

@@ -1,41 +1,37 @@
-// All services of one farm: starts them, answers their questions from the registry, and notes what they see of each machine.
-import type { Ipv4, Mac } from '../base/addresses.ts';
+// One farm, served: its registry, its stores and every service of every network, started together and ended together.
+import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { FarmError, sentence, WireError } from '../base/errors.ts';
+import { FarmError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
-import type { HttpAnswer } from '../boot/answers.ts';
-import { type HttpRequest, startHttpServer } from '../boot/http.ts';
-import { type AgentReport, parseAgentReport, reportPath } from '../cluster/report.ts';
-import type { DhcpExchange } from '../dhcp/answer.ts';
-import { startDhcpServer } from '../dhcp/server.ts';
-import { startRouterAdvertiser } from '../ndp/server.ts';
-import type { NfsEvent } from '../nfs/exports.ts';
-import { startNfsServer } from '../nfs/server.ts';
-import { tftpBytes, tftpFileBelow } from '../tftp/files.ts';
-import { startTftpServer } from '../tftp/server.ts';
+import { type HttpRoutes, startHttpServer } from '../boot/http.ts';
+import { Pieces } from '../boot/pieces.ts';
+import type { BootPlan } from '../boot/plan.ts';
+import { Turns } from '../boot/turns.ts';
+import type { DhcpExchange } from '../dhcp/exchange.ts';
+import { type LeaseStore, leasesFile, openLeases } from '../dhcp/lease-store.ts';
+import { openProber } from '../dhcp/prober.ts';
 import type { OverlayFile } from '../tree/graft.ts';
-import { type BootFiles, bootFiles } from './boot-files.ts';
-import type { Network, Node } from './config.ts';
-import { controlSocket } from './directory.ts';
+import { BootActions } from './action-store.ts';
+import { bootFiles } from './boot-files.ts';
+import { controlSocket, stateDirectory } from './directory.ts';
+import type { Node } from './farm.ts';
+import { handOut } from './handed-out.ts';
 import { Images } from './images.ts';
-import { LiveFarm } from './live.ts';
-import { Observatory } from './observatory.ts';
-import { beginsBoot, type Stage } from './observed.ts';
+import { LiveFarm, type Published } from './live.ts';
+import { networkPool } from './places.ts';
 import { bootPlan, dhcpQuestions } from './planning.ts';
-import { type FarmStatus, farmStatus } from './status.ts';
-import { handleKey } from './values.ts';
+import { Registrar } from './register.ts';
+import { farmRoutes } from './routes.ts';
+import { type ServiceName, type Shared, serviceNames, startBehindProxy, starters } from './services.ts';
+import { Sightings } from './sightings.ts';
 import { NodeViews } from './views.ts';
-
-export const serviceNames = ['dhcp', 'tftp', 'http', 'nfs'] as const;
-export type ServiceName = (typeof serviceNames)[number];
-
-/** A machine that has not asked for anything for so long has left its boot loader, even if it did not load a kernel from here. */
-const loadingMilliseconds = 60_000;
 
 export interface FarmServerOptions {
   readonly directory: string;
   readonly only: readonly ServiceName[];
+  /** A port on 127.0.0.1 for nginx, which then has the farm's own HTTP port. */
+  readonly behindProxy?: number;
   readonly builtinOverlay: string;
   readonly programFiles: readonly OverlayFile[];
   readonly scriptTemplate: { readonly text: string; readonly origin: string };
@@ -50,7 +46,7 @@ export async function startFarmServer(options: FarmServerOptions): Promise<Servi
   const { directory, log, clock } = options;
   let server: FarmServer | undefined;
   // First, because it is also the lock: journals have one writer.
-  const control = await startHttpServer({ socketPath: controlSocket(directory), routes: async (request) => server?.answer(request), log, clock }).catch(
+  const control = await startHttpServer({ socketPath: controlSocket(directory), routes: async (request) => server?.routes(request), log, clock }).catch(
     servedAlready,
   );
   try {
@@ -73,20 +69,18 @@ function servedAlready(error: unknown): never {
   );
 }
 
-/** What every node posts every few seconds; what it says is logged when it is news. */
-function isRoutine(path: string): boolean {
-  return path === reportPath || path === '/stage';
-}
-
 class FarmServer implements Service {
   readonly name = 'farm';
+  readonly routes: HttpRoutes;
   private readonly options: FarmServerOptions;
   private readonly live: LiveFarm;
   private readonly images: Images;
   private readonly views: NodeViews;
-  private readonly observatory: Observatory;
-  private readonly files: BootFiles;
-  private readonly reports = new Map<string, AgentReport>();
+  private readonly sightings: Sightings;
+  private readonly actions: BootActions;
+  private readonly leases: LeaseStore;
+  private readonly registrar: Registrar;
+  private readonly shared: Shared;
   private readonly services: Service[];
 
   constructor(options: FarmServerOptions, control: Service) {
@@ -94,10 +88,36 @@ class FarmServer implements Service {
     this.options = options;
     this.services = [control];
     this.live = new LiveFarm(options);
-    this.images = new Images(directory, this.live.published.overlay);
-    this.views = new NodeViews(this.live, this.images, clock, log);
-    this.observatory = new Observatory(directory, log);
-    this.files = bootFiles(this.live, (node) => this.plan(node), options.scriptTemplate);
+    const { live } = this;
+    this.images = new Images(directory, live.published.overlay);
+    this.views = new NodeViews(live, this.images, clock, log);
+    this.sightings = new Sightings(live, clock, log);
+    this.actions = new BootActions(directory, log);
+    this.registrar = new Registrar({ live, log, clock });
+    this.leases = openLeases({
+      path: join(stateDirectory(directory), leasesFile),
+      log,
+      clock,
+      elapsed: () => performance.now(),
+      prober: openProber({ interfaceOf: (network) => this.ownInterface(network), log }),
+    });
+    const { sightings, actions } = this;
+    const files = bootFiles(live, (node, action) => this.plan(node, action), options.scriptTemplate);
+    const handed = handOut({ files, actions, sightings, live, clock });
+    this.routes = farmRoutes({ live, images: this.images, actions, sightings, handOut: handed, clock });
+    this.shared = {
+      live,
+      questions: dhcpQuestions(live, (node) => this.plan(node), this.registrar.seen),
+      leases: this.leases,
+      observe: (exchange) => this.observe(exchange),
+      routes: this.routes,
+      handOut: handed,
+      views: this.views,
+      sightings,
+      http: { pieces: new Pieces(clock), turns: new Turns() },
+      log,
+      clock,
+    };
   }
 
   get sockets(): readonly string[] {
@@ -105,156 +125,78 @@ class FarmServer implements Service {
   }
 
   async start(): Promise<void> {
-    for (const network of this.live.published.farm.networks) await this.startNetwork(network);
-    this.live.watch();
+    const { live } = this;
+    await this.prepareLeases(live.published);
+    const { behindProxy } = this.options;
+    const wanted = ([...serviceNames, 'ndp'] as const).filter((name) => this.options.only.includes(name === 'ndp' ? 'dhcp' : name));
+    const each = behindProxy === undefined ? wanted : wanted.filter((name) => name !== 'http');
+    for (const network of live.published.farm.networks) {
+      if (network.link.kind !== 'direct') continue;
+      for (const name of each) {
+        const service = await starters[name](network, this.shared);
+        if (service !== undefined) this.services.push(service);
+      }
+    }
+    if (behindProxy !== undefined && wanted.includes('http')) this.services.push(await startBehindProxy(behindProxy, this.shared));
+    live.watch();
     this.sayWhatIsMissing();
-    this.live.onPublish(() => this.sayWhatIsMissing());
+    live.onPublish((published) => {
+      this.sayWhatIsMissing();
+      void this.prepareLeases(published);
+    });
   }
 
-  /** Every service on the server's own address and interface in one network: nothing is heard or said in others. */
-  private async startNetwork(network: Network): Promise<void> {
-    const { log, clock, only } = this.options;
-    const address = network.address.address;
-    const starters: Record<ServiceName, () => Promise<Service>> = {
-      dhcp: () =>
-        startDhcpServer({
-          address,
-          interface: network.interface,
-          questions: dhcpQuestions(this.live, (node) => this.plan(node)),
-          observe: (exchange) => this.noteDhcp(exchange),
-          log,
-          clock,
-        }),
-      tftp: () => startTftpServer({ address, source: (path, client) => this.tftpFile(path, client), log, clock }),
-      http: () => startHttpServer({ address, port: this.live.published.farm.httpPort, routes: (request) => this.answer(request), isRoutine, log, clock }),
-      nfs: () =>
-        startNfsServer({
-          address,
-          portmap: false,
-          privileged: true,
-          exports: this.views,
-          key: handleKey(this.live.key),
-          observe: (event) => this.noteNfs(event),
-          log,
-          clock,
-        }),
-    };
-    for (const name of serviceNames) if (only.includes(name)) this.services.push(await starters[name]());
-    // With DHCP, which hears the same machines: iPXE asks both at once and waits for both.
-    if (only.includes('dhcp')) {
-      this.services.push(await startRouterAdvertiser({ interface: network.interface, isLoading: (mac) => this.isLoading(mac), log, clock }));
+  /** Which interface is on the network itself; undefined behind a relay. */
+  private ownInterface(name: string): string | undefined {
+    const link = this.live.published.farm.networks.find((network) => network.name === name)?.link;
+    return link?.kind === 'direct' ? link.interface : undefined;
+  }
+
+  private async prepareLeases(published: Published): Promise<void> {
+    const { farm } = published;
+    for (const network of farm.networks) {
+      const pool = network.dhcp === 'full' && network.unknown.kind === 'lease' ? networkPool(farm, published, network) : undefined;
+      if (pool !== undefined) await this.leases.prepare(pool);
     }
   }
 
   /** A node whose image was never built gets an address and nothing to boot. */
   private sayWhatIsMissing(): void {
-    for (const image of new Set(this.live.published.farm.nodes.map(({ profile }) => profile.image))) {
+    const { nodes } = this.live.published.farm;
+    for (const image of new Set(nodes.map(({ profile }) => profile.image))) {
       if (this.images.current(image) === undefined) this.options.log('warn', 'image.missing', { image, remedy: `farm image build ${image}` });
     }
-  }
-
-  private plan(node: Node): ReturnType<typeof bootPlan> {
-    return bootPlan(this.live.published.farm, node, this.images, this.options.kernelArgs);
-  }
-
-  private note(mac: Mac, stage: Stage, address: Ipv4 | undefined, detail: string | undefined): void {
-    this.observatory.note({ mac, stage, at: this.options.clock.now(), address, detail });
-  }
-
-  /** Notes a stage of the node that has this address; other addresses are nobody's. */
-  private noteNode(client: Ipv4 | undefined, stage: Stage, detail: string): Node | undefined {
-    const node = client === undefined ? undefined : this.live.published.byAddress.get(client);
-    if (node !== undefined) this.note(node.mac, stage, client, detail);
-    return node;
-  }
-
-  private noteDhcp({ mac, host, client, event }: DhcpExchange): void {
-    if (mac === undefined) return;
-    const detail = [client.firmware, client.loader === 'none' ? (client.bootp ? 'BOOTP' : 'an operating system') : client.loader].join(' ');
-    if (host === undefined) {
-      if (event === 'dhcp.ignore') this.note(mac, 'seen', undefined, detail);
-      return;
+    for (const image of new Set(nodes.filter(({ profile }) => profile.root === 'ram').map(({ profile }) => profile.image))) {
+      const version = this.images.current(image);
+      if (version !== undefined && this.images.packedRoot(version) === undefined)
+        this.options.log('warn', 'image.no-ram-root', { image, version, remedy: `farm image build ${image}` });
     }
-    const machine = this.observatory.get(mac);
-    if (beginsBoot(client.loader, machine, this.options.clock.now())) this.note(mac, 'dhcp', host.address, detail);
   }
 
-  /** Whether a node is between the first DHCP message of its boot and its kernel. */
-  private isLoading(mac: Mac): boolean {
-    const machine = this.observatory.get(mac);
-    if (machine === undefined || (machine.stage !== 'dhcp' && machine.stage !== 'loader')) return false;
-    return this.options.clock.now() - machine.lastSeen < loadingMilliseconds;
+  private plan(node: Node, action?: BootPlan['action']): BootPlan | undefined {
+    const { images, actions, sightings, options } = this;
+    return bootPlan(this.live.published.farm, node, {
+      images,
+      kernelArgs: options.kernelArgs,
+      ordered: ({ name }) => action ?? actions.current(name, options.clock.now()),
+      failedBoots: (one) => sightings.failedBoots(one),
+      packedRoot: ({ name, version }) => images.packedRoot(`${name}/${version}`),
+    });
   }
 
-  private noteNfs(event: NfsEvent): void {
-    if (event.kind === 'mounted') this.noteNode(event.client, 'root', `mounted ${event.path}`);
-  }
-
-  private async tftpFile(path: string, client: Ipv4): ReturnType<typeof tftpFileBelow> {
-    const found = this.files.find(path, client);
-    if (found === undefined) return undefined;
-    this.noteNode(client, found.stage, found.detail);
-    if (found.body.kind === 'text') return tftpBytes(Buffer.from(found.body.text));
-    return tftpFileBelow(found.body.directory, found.body.path);
-  }
-
-  async answer(request: HttpRequest): Promise<HttpAnswer | undefined> {
-    const { path, client } = request;
-    if (path === '/status') return { kind: 'json', value: this.status() };
-    if (client === undefined) return undefined;
-    if (path === reportPath) return this.takeReport(request, client);
-    if (path === '/stage') return this.takeStage(request, client);
-    const found = this.files.find(path.slice(1), client);
-    if (found === undefined) return undefined;
-    this.noteNode(client, found.stage, found.detail);
-    return found.body.kind === 'text' ? { ...found.body, type: 'text/plain; charset=utf-8' } : found.body;
-  }
-
-  /** The initramfs says how far it is, or why it cannot go on. */
-  private takeStage({ query }: HttpRequest, client: Ipv4): HttpAnswer {
-    const stage = query.get('stage') ?? '';
-    const detail = (query.get('detail') ?? '').replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
-    const node = this.noteNode(client, stage === 'failed' ? 'failed' : stage === 'root' ? 'root' : 'kernel', detail === '' ? stage : detail);
-    if (node === undefined) return { kind: 'error', status: 403, message: `${client} is no node of this farm` };
-    const level = stage === 'failed' ? 'warn' : 'info';
-    this.options.log(level, 'node.stage', { node: node.name, stage, detail });
-    return { kind: 'text', text: 'noted\n' };
-  }
-
-  private takeReport({ body }: HttpRequest, client: Ipv4): HttpAnswer {
-    const node = this.live.published.byAddress.get(client);
-    if (node === undefined) return { kind: 'error', status: 403, message: `${client} is no node of this farm` };
-    let report: AgentReport;
-    try {
-      report = parseAgentReport(JSON.parse((body ?? Buffer.alloc(0)).toString()));
-    } catch (error) {
-      if (!(error instanceof WireError || error instanceof SyntaxError)) throw error;
-      return { kind: 'error', status: 400, message: `no agent report: ${sentence(error)}` };
-    }
-    if (report.id !== node.id || report.name !== node.name) {
-      this.options.log('warn', 'node.identity', { node: node.name, id: node.id, address: client, says: `${report.name}, id ${report.id}` });
-      return {
-        kind: 'error',
-        status: 409,
-        message: `${client} is ${node.name}, id ${node.id}, in this farm`,
-        hint: 'two machines with one identity, or a map that is not read again yet',
-      };
-    }
-    const before = this.observatory.get(node.mac)?.stage;
-    this.reports.set(node.name, report);
-    this.noteNode(client, report.stage, `${report.system}, agent ${report.version}`);
-    if (before !== report.stage) this.options.log('info', 'node.stage', { node: node.name, stage: report.stage, detail: report.system });
-    return { kind: 'text', text: 'noted\n' };
-  }
-
-  private status(): FarmStatus {
-    return farmStatus(this.live.published.farm, this.observatory.all(), this.reports, true, this.options.clock.now());
+  private observe(exchange: DhcpExchange): void {
+    const { boots } = this.sightings.asked(exchange);
+    const node = exchange.host?.name;
+    if (boots && node !== undefined) this.actions.note(node, 'began', this.options.clock.now());
   }
 
   async close(): Promise<void> {
     this.live.close();
+    this.registrar.close();
     await Promise.all(this.services.splice(0).map((service) => service.close()));
+    await this.leases.close();
     await this.views.close();
-    await this.observatory.close();
+    await this.actions.close();
+    await this.sightings.close();
   }
 }

@@ -1,6 +1,6 @@
 // What `farm status` shows: every node of the registry with what was seen of it, and the machines that the farm does not know.
 import type { AgentReport } from '../cluster/report.ts';
-import type { Farm } from './config.ts';
+import type { Farm } from './farm.ts';
 import { isSilent, type Machine } from './observed.ts';
 
 /** What the node's own agent says. */
@@ -12,7 +12,8 @@ export interface AgentSummary extends Pick<AgentReport, 'id' | 'load' | 'cpus' |
 export interface NodeStatus {
   readonly name: string;
   readonly id: number;
-  readonly mac: string;
+  /** Absent for a node that is known by something else. */
+  readonly mac?: string | undefined;
   readonly address: string;
   /** `off`: never seen; `silent`: its agent has stopped reporting; else the stage its boot has reached. */
   readonly stage: 'off' | 'silent' | Machine['stage'];
@@ -46,7 +47,7 @@ export function farmStatus(farm: Farm, machines: readonly Machine[], reports: Re
     farm: farm.name,
     serving,
     nodes: farm.nodes.map(({ name, id, mac, address }) => {
-      const machine = byMac.get(mac);
+      const machine = mac === undefined ? undefined : byMac.get(mac);
       const common = { name, id, mac, address };
       if (machine === undefined || machine.stage === 'seen') return { ...common, stage: 'off' };
       const { since, lastSeen, bootedAt, reached, detail } = machine;

@@ -1,20 +1,20 @@
 // What overlay templates can speak of: the farm, its servers and its nodes, in the words of docs/reference/templates.md.
 import { createHmac } from 'node:crypto';
 import type { RenderContext } from '../overlay/render.ts';
-import { type Farm, fqdn, type Node } from './config.ts';
+import { type Farm, fqdn, type Node, serverName } from './farm.ts';
 
 /** `key` is the farm's secret, `map` the text of openmosix.map. */
 export function templateValues(farm: Farm, key: Buffer, map: string): RenderContext {
   const inDomain = (name: string): string => (farm.domain === '' ? name : `${name}.${farm.domain}`);
   const [main] = farm.networks;
-  const serverName = `${farm.name}-server`;
+  const server = serverName(farm);
   return {
     farm: {
       name: farm.name,
       domain: farm.domain,
       httpPort: farm.httpPort,
-      servers: main === undefined ? [] : [{ name: serverName, fqdn: inDomain(serverName), address: main.address.address }],
-      nameServers: farm.networks.flatMap(({ nameServers }) => nameServers),
+      servers: main === undefined ? [] : [{ name: server, fqdn: inDomain(server), address: main.server }],
+      nameServers: [...new Set(farm.networks.flatMap(({ nameServers }) => nameServers))],
       map: map.trimEnd(),
       key: agentKey(key).toString('hex'),
     },
@@ -27,9 +27,9 @@ function nodeValues(farm: Farm, node: Node, key: Buffer): object & { readonly na
     name: node.name,
     fqdn: fqdn(farm, node),
     id: node.id,
-    mac: node.mac,
+    mac: node.mac ?? '',
     address: node.address,
-    network: { name: node.network.name, prefix: node.network.address.prefix, server: node.network.address.address, router: node.network.router },
+    network: { name: node.network.name, prefix: node.network.subnet.prefix, server: node.network.server, router: node.network.router },
     profile: node.profile.name,
     image: node.profile.image,
     consoleLogin: node.profile.consoleLogin,
@@ -38,9 +38,12 @@ function nodeValues(farm: Farm, node: Node, key: Buffer): object & { readonly na
   return values;
 }
 
-/** machine-id(5): 32 hex digits, stable for a node, different in every farm, and telling nothing of its hardware. */
+/** machine-id(5): 32 hex digits, stable for a node, different in every farm, and telling nothing of its hardware. Of its name if it has no MAC address. */
 function machineId(key: Buffer, node: Node): string {
-  return createHmac('sha256', key).update(`machine-id\0${node.mac}`).digest('hex').slice(0, 32);
+  return createHmac('sha256', key)
+    .update(`machine-id\0${node.mac ?? node.name}`)
+    .digest('hex')
+    .slice(0, 32);
 }
 
 /** The nodes' shared secret. Derived, so that a node never holds the key of the server's file handles. */

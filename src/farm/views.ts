@@ -7,8 +7,8 @@ import type { ExportView, NfsExports } from '../nfs/exports.ts';
 import { OpenFiles } from '../tree/files.ts';
 import { LayeredTree } from '../tree/layered.ts';
 import { PrivateStore } from '../tree/private.ts';
-import { fqdn, type Node } from './config.ts';
 import { privateDirectory, stateDirectory } from './directory.ts';
+import { type Node, tagClient } from './farm.ts';
 import type { Images, ImageVersion } from './images.ts';
 import type { LiveFarm, Published } from './live.ts';
 
@@ -74,7 +74,7 @@ export class NodeViews implements NfsExports {
     if (known !== undefined) this.release(known);
     const { directory, published } = this.live;
     const store = PrivateStore.open(privateDirectory(directory, node.name), base);
-    const client = { address: node.address, host: node.name, fqdn: fqdn(published.farm, node) };
+    const client = tagClient(published.farm, node);
     const tree = new LayeredTree({ store, client, imageFiles: this.imageFiles, clock: this.clock, stateDirectory: stateDirectory(directory) });
     const view = { node, version, store, tree };
     this.open.set(node.name, view);

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
 import { run } from '../base/processes.ts';
+import { loaderPackages } from './loaders.ts';
 import { hostMirror, sourceLines } from './mirror.ts';
 import type { Recipe } from './recipe.ts';
 
-/** In the tar, the directory of what belongs beside the root: `kernel/`, `busybox/`, `ipxe/` as dpkg-deb unpacks them, and `packages`. */
+/** In the tar, the directory of what belongs beside the root: `kernel/`, `busybox/`, and each loader's package, as dpkg-deb unpacks them, and `packages`. */
 export const asideName = '.farm-build';
 
 // Run by mmdebstrap when everything is installed, outside the chroot, with the root as $1. The kernel package is unpacked, not
@@ -22,7 +23,7 @@ mkdir "$aside" "$aside/debs"
 export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
 depends=$(apt-cache show --no-all-versions "$kernel" | sed -n 's/^Depends:.*\\(linux-image-[0-9][^ ,]*\\).*/\\1/p')
 cd "$aside/debs"
-apt-get download -qq "\${depends:-$kernel}" busybox-static ipxe >&2
+apt-get download -qq "\${depends:-$kernel}" busybox-static ${loaderPackages.join(' ')} >&2
 for deb in *.deb; do
   name=$(dpkg-deb --field "$deb" Package)
   case $name in linux-*) part=kernel ;; busybox-*) part=busybox ;; *) part=$name ;; esac

@@ -1,15 +1,18 @@
-// Builds a node image from a recipe: packages, root with its manifest, kernel, initramfs and boot loaders, published as one version.
-import { createHash } from 'node:crypto';
+// Builds a node image from a recipe: packages, root with its manifest and packed, kernel, initramfs and boot loaders, published as one version.
+import { createHash, type KeyObject } from 'node:crypto';
 import { chmodSync, copyFileSync, createReadStream, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { asideName, bootstrap } from './bootstrap.ts';
-import type { BuiltImage, ImageManifest } from './built.ts';
+import { type BuiltImage, type ImageManifest, squashfsFile } from './built.ts';
 import { buildInitramfs, kernelRelease } from './initramfs.ts';
+import { loaderContents, placeLoaders, placeNetBootImage } from './loaders.ts';
 import { formatMtree } from './mtree.ts';
 import { openBuildDirectory, publish, removeTree } from './publish.ts';
 import { loadRecipe, type Recipe } from './recipe.ts';
 import { RootWriter } from './root.ts';
+import { publicModulus, signatureSuffix, signFile } from './sign.ts';
+import { packSquashfs, requireSquashTools } from './squash.ts';
 import { unpack } from './unpack.ts';
 
 /** How far a build is. */
@@ -28,14 +31,13 @@ export interface BuildOptions {
   readonly imagesDirectory: string;
   /** The name of one of farm's recipes or the path of another. */
   readonly recipe: string;
+  /** The farm's image key: with it everything that nodes load is signed, and its initramfs takes nothing that is not. */
+  readonly signingKey?: KeyObject | undefined;
   readonly onProgress: (progress: BuildProgress) => void;
   readonly signal: AbortSignal;
 }
 
-const titles = ['Install Debian packages', 'Unpack the root', 'Build the initramfs', 'Publish'] as const;
-
-/** Loaders of Debian's ipxe package that nodes boot with: for a BIOS's PXE stack, and for UEFI with iPXE's drivers or the firmware's. */
-const loaderFiles = ['undionly.kpxe', 'ipxe.efi', 'snponly.efi'] as const;
+const titles = ['Install Debian packages', 'Unpack the root', 'Pack the root', 'Build the initramfs', 'Publish'] as const;
 
 /** Copied from the build host by mmdebstrap; a node's come from its overlay. */
 const hostFiles: ReadonlySet<string> = new Set(['etc/hostname', 'etc/resolv.conf']);
@@ -48,16 +50,28 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
   const recipe = loadRecipe(options.recipe);
   const imageDirectory = join(resolve(options.imagesDirectory), recipe.name);
   const building = openBuildDirectory(imageDirectory);
-  const stage = (step: 1 | 2 | 3 | 4, more: { detail?: string; fraction?: number } = {}): void => {
+  const stage = (step: 1 | 2 | 3 | 4 | 5, more: { detail?: string; fraction?: number } = {}): void => {
     options.onProgress({ step, of: titles.length, title: titles[step - 1] ?? '', ...more });
   };
   try {
+    await requireSquashTools();
     stage(1);
-    const { aside, lostAttributes, paths, bytes } = await makeRoot(recipe, building, stage, options.signal);
+    const { aside, entries, attributes, lostAttributes, bytes } = await makeRoot(recipe, building, stage, options.signal);
     stage(3);
-    const boot = await makeBootFiles(recipe, building, aside, (detail) => stage(3, { detail }), options.signal);
-    removeTree(aside);
+    await packSquashfs({
+      entries,
+      attributes,
+      rootDirectory: join(building, 'root'),
+      output: join(building, squashfsFile),
+      epoch: recipe.epoch,
+      onProgress: (fraction) => stage(3, { fraction }),
+      signal: options.signal,
+    });
     stage(4);
+    const boot = await makeBootFiles(recipe, options.signingKey, building, aside, (detail) => stage(4, { detail }), options.signal);
+    removeTree(aside);
+    stage(5);
+    if (options.signingKey !== undefined) await signContents(options.signingKey, building);
     const contents = await hashContents(building);
     const version = versionOf(contents);
     const manifest: ImageManifest = {
@@ -67,7 +81,7 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
       epoch: recipe.epoch,
       kernel: boot.kernel,
       contents,
-      root: { paths, bytes },
+      root: { paths: entries.length, bytes },
       initramfs: boot.initramfs,
       packages: installedPackages(building),
       bootPackages: boot.packages,
@@ -91,7 +105,7 @@ async function makeRoot(recipe: Recipe, building: string, stage: Stage, signal: 
   const apart = new RootWriter(aside);
   const temporaryDirectory = join(building, 'tmp');
   mkdirSync(temporaryDirectory);
-  const lostAttributes = await bootstrap(recipe, { temporaryDirectory, onProgress: (detail) => stage(1, { detail }), signal }, (tar) =>
+  const { attributes, lost: lostAttributes } = await bootstrap(recipe, { temporaryDirectory, onProgress: (detail) => stage(1, { detail }), signal }, (tar) =>
     unpack(tar, {
       route: (path) => {
         if (hostFiles.has(path)) return undefined;
@@ -108,7 +122,10 @@ async function makeRoot(recipe: Recipe, building: string, stage: Stage, signal: 
   apart.finish();
   const entries = root.finish();
   writeFileSync(join(building, 'root.mtree'), formatMtree(entries));
-  return { aside, lostAttributes, paths: entries.length, bytes: root.bytes };
+  // What the recipe puts in a file's place has none of that file's attributes.
+  const added = new Set(recipe.files.map(({ path }) => path));
+  const kept = new Map([...attributes].filter(([path]) => !added.has(path)));
+  return { aside, entries, attributes: kept, lostAttributes, bytes: root.bytes };
 }
 
 async function addRecipeFiles(recipe: Recipe, root: RootWriter): Promise<void> {
@@ -122,7 +139,14 @@ async function addRecipeFiles(recipe: Recipe, root: RootWriter): Promise<void> {
 }
 
 /** Fills kernel, initramfs and loaders/. */
-async function makeBootFiles(recipe: Recipe, building: string, aside: string, onProgress: (detail: string) => void, signal: AbortSignal) {
+async function makeBootFiles(
+  recipe: Recipe,
+  signingKey: KeyObject | undefined,
+  building: string,
+  aside: string,
+  onProgress: (detail: string) => void,
+  signal: AbortSignal,
+) {
   const release = kernelRelease(join(building, 'root'));
   const bootFiles = join(aside, 'kernel/boot');
   const kernel = readdirSync(bootFiles).find((name) => name.startsWith('vmlinuz-'));
@@ -136,15 +160,14 @@ async function makeBootFiles(recipe: Recipe, building: string, aside: string, on
     classes: recipe.modules,
     busybox,
     workDirectory: join(building, 'modules'),
+    modulus: signingKey === undefined ? undefined : publicModulus(signingKey),
     epoch: recipe.epoch,
     onProgress,
     signal,
   });
   writeFileSync(join(building, 'initramfs'), bytes);
-  mkdirSync(join(building, 'loaders'));
-  for (const name of loaderFiles) copyFileSync(join(aside, 'ipxe/usr/lib/ipxe', name), join(building, 'loaders', name));
-  // iPXE is under the GPL with parts under other licences: who passes the loaders on passes this on.
-  copyFileSync(join(aside, 'ipxe/usr/share/doc/ipxe/copyright'), join(building, 'loaders/copyright'));
+  placeLoaders(building, aside);
+  placeNetBootImage(building);
   const lines = readFileSync(join(aside, 'packages'), 'utf8').trim().split('\n');
   const packages = lines.map((line) => line.split(' ')).map(([part = '', name = '', version = '']) => ({ part, name, version }));
   const image = packages.find(({ part }) => part === 'kernel');
@@ -155,9 +178,17 @@ async function makeBootFiles(recipe: Recipe, building: string, aside: string, on
   };
 }
 
+/** Signs what nodes load from the image. Loaders check none of it; docs/decisions/signatures.md says who does. */
+async function signContents(key: KeyObject, building: string): Promise<void> {
+  for (const name of ['kernel', 'initramfs', squashfsFile]) {
+    writeFileSync(join(building, `${name}${signatureSuffix}`), await signFile(key, join(building, name)));
+  }
+}
+
 /** Hash and size of every file but those in root/, whose hashes are in root.mtree. */
 async function hashContents(building: string): Promise<ImageManifest['contents']> {
-  const names = ['root.mtree', 'kernel', 'initramfs', ...readdirSync(join(building, 'loaders')).map((name) => `loaders/${name}`)].sort();
+  const signatures = readdirSync(building).filter((name) => name.endsWith(signatureSuffix));
+  const names = ['root.mtree', squashfsFile, 'kernel', 'initramfs', ...signatures, ...loaderContents(building)].sort();
   const contents: Record<string, ImageManifest['contents'][string]> = {};
   for (const name of names) {
     const hash = createHash('sha256');

@@ -22,15 +22,18 @@ export interface ImageManifest {
   readonly packages: Readonly<Record<string, string>>;
   /** Version of each package that kernel, initramfs and loaders come from. */
   readonly bootPackages: Readonly<Record<string, string>>;
-  /** Paths whose file capabilities or ACLs are not served, because NFSv3 has none. */
+  /** Paths whose file capabilities or ACLs a root by NFSv3 lacks; root.squashfs has the capabilities. */
   readonly lostAttributes: readonly string[];
 }
+
+/** The root in one file, for nodes that have it in memory. */
+export const squashfsFile = 'root.squashfs';
 
 export interface BuiltImage {
   readonly name: string;
   /** Twelve hex digits. */
   readonly version: string;
-  /** `<images>/<name>/<version>`: root/, root.mtree, kernel, initramfs, loaders/, manifest.json. */
+  /** `<images>/<name>/<version>`: root/, root.mtree, root.squashfs, kernel, initramfs, loaders/, manifest.json; NAME.sig beside what is signed. */
   readonly directory: string;
   readonly manifest: ImageManifest;
 }

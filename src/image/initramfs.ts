@@ -6,6 +6,7 @@ import { run } from '../base/processes.ts';
 import { type CpioEntry, encodeCpio } from './cpio.ts';
 import { formatModulesAlias, formatModulesDep, type ModuleClassName, plainModulePath, readModuleIndex, selectModules } from './modules.ts';
 import { imagesSource } from './recipe.ts';
+import { publicKeyPath } from './sign.ts';
 
 export interface InitramfsOptions {
   /** lib/modules/RELEASE of the kernel it is for, with depmod's tables. */
@@ -16,6 +17,8 @@ export interface InitramfsOptions {
   readonly busybox: string;
   /** Does not exist yet; used for modules while they are decompressed, and removed. */
   readonly workDirectory: string;
+  /** The farm's public key: an initramfs that has it boots nothing without a signature. See sign.ts. */
+  readonly modulus: string | undefined;
   /** Seconds since 1970 for every file in it. */
   readonly epoch: number;
   readonly onProgress: (detail: string) => void;
@@ -56,6 +59,7 @@ export async function buildInitramfs(options: InitramfsOptions): Promise<Initram
   await addBusybox(options, add);
   add({ path: 'init', mode: 0o755, kind: 'file', data: readFileSync(join(imagesSource, 'initramfs/init')) });
   add({ path: 'etc/udhcpc.script', mode: 0o755, kind: 'file', data: readFileSync(join(imagesSource, 'initramfs/udhcpc.script')) });
+  if (options.modulus !== undefined) add({ path: publicKeyPath, mode: 0o644, kind: 'file', data: Buffer.from(`${options.modulus}\n`) });
   const modules = `lib/modules/${options.release}`;
   for (const [path, data] of await plainModules(options, chosen)) add({ path: `${modules}/${plainModulePath(path)}`, mode: 0o644, kind: 'file', data });
   add({ path: `${modules}/modules.dep`, mode: 0o644, kind: 'file', data: Buffer.from(formatModulesDep(index, chosen), 'latin1') });

@@ -35,6 +35,12 @@ export const moduleClasses = {
   nfs: { directories: [], optional: [], required: ['nfs', 'nfsv3', 'sunrpc'] },
   overlay: { directories: [], optional: [], required: ['overlay'] },
   squashfs: { directories: [], optional: [], required: ['squashfs', 'loop'] },
+  /** For what `farm boot NODE reinstall` runs: the disks of PCs and of virtual machines, and the file systems on them. */
+  disk: {
+    directories: [],
+    optional: ['ahci', 'ata_piix', 'nvme', 'sd_mod', 'virtio_blk', 'virtio_scsi', 'usb_storage', 'ext4', 'vfat', 'nls_ascii', 'nls_cp437'],
+    required: [],
+  },
 } as const satisfies Record<string, ModuleClass>;
 
 export type ModuleClassName = keyof typeof moduleClasses;

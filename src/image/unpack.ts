@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { extract, type Header as TarHeader } from 'tar-stream';
 import { FarmError } from '../base/errors.ts';
 import type { Timestamp } from '../tree/tree.ts';
+import { AttributeTap, type ExtendedAttributes } from './attributes.ts';
 import type { Metadata, RootWriter } from './root.ts';
 
 export interface UnpackOptions {
@@ -15,15 +16,32 @@ export interface UnpackOptions {
 /** tar-stream reads `filenameEncoding`, which its type leaves out. 16 KiB is its own highWaterMark. */
 const latin1Names = { highWaterMark: 16_384, filenameEncoding: 'latin1' };
 
-/** Returns the paths whose extended attributes (file capabilities, ACLs) cannot be carried over: NFSv3 has none. */
-export async function unpack(tar: Readable, options: UnpackOptions): Promise<readonly string[]> {
+export interface Unpacked {
+  /** Extended attributes by path, which a root by NFSv3 lacks. */
+  readonly attributes: ReadonlyMap<string, ExtendedAttributes>;
+  /** Paths that have such or ACLs, sorted. */
+  readonly lost: readonly string[];
+}
+
+export async function unpack(tar: Readable, options: UnpackOptions): Promise<Unpacked> {
   const lost: string[] = [];
+  const attributes = new Map<string, ExtendedAttributes>();
+  const tap = new AttributeTap();
   const extractor = extract(latin1Names);
   tar.once('error', (error) => extractor.destroy(error));
+  // Before the extractor has them, so that an entry's attributes are known when it comes out.
+  tar.on('data', (chunk: Buffer) => {
+    try {
+      tap.push(chunk);
+    } catch (error) {
+      extractor.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
   tar.pipe(extractor);
   let count = 0;
   for await (const entry of extractor) {
     const header = readHeader(entry.header);
+    const extended = tap.of(count);
     const place = options.route(header.path);
     if (place === undefined) {
       entry.resume();
@@ -32,11 +50,12 @@ export async function unpack(tar: Readable, options: UnpackOptions): Promise<rea
       await put(place.writer, place.path, header, entry as unknown as AsyncIterable<Uint8Array>, options);
       entry.resume(); // what has no content must be read to its end too
       if (header.attributes) lost.push(header.path);
+      if (extended !== undefined) attributes.set(header.path, extended);
     }
     count += 1;
     options.onEntry(count);
   }
-  return lost.sort();
+  return { attributes, lost: lost.sort() };
 }
 
 interface Header {

@@ -2,7 +2,7 @@
 
 import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,8 +18,9 @@ import { networkCommands } from './network.ts';
 import type { LabNetwork, LabPlan, MachineOptions, ServeCommand } from './plan.ts';
 import { planMachines } from './plan.ts';
 import { alive, type LabProcess, readProcess, waitForEnd, writeProcess } from './process.ts';
+import { ovmfVariables } from './qemu.ts';
 import { controlSocket, machineSockets, makeSocketDirectory, removeSocketDirectory } from './sockets.ts';
-import { consoleLog, labLog, planFile, processFile, serveLog } from './state.ts';
+import { consoleLog, labLog, planFile, processFile, serveLog, variablesFile } from './state.ts';
 
 export interface LabOptions {
   /** Where the lab keeps its logs and sockets; made if it is not there. */
@@ -159,6 +160,15 @@ function firstReport(child: ChildProcess, directory: string): Promise<Reply> {
   });
 }
 
+/** A machine's UEFI variables as they leave the factory. */
+function copyVariables(path: string): void {
+  try {
+    copyFileSync(ovmfVariables, path);
+  } catch (error) {
+    throw new FarmError('lab.firmware', `the UEFI firmware cannot be copied: ${sentence(error)}`, 'apt-get install ovmf', error);
+  }
+}
+
 /** Starts the lab; settles when the server is ready and the machines are on. Throws `FarmError` (`lab.*`) with nothing left running. */
 export async function startLab(options: LabOptions): Promise<Lab> {
   const directory = resolve(options.directory);
@@ -184,6 +194,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   };
   writeFileSync(planFile(directory), `${JSON.stringify(plan, undefined, 2)}\n`);
   for (const path of [serveLog(directory), ...names.map((name) => consoleLog(directory, name))]) writeFileSync(path, '', { mode: 0o600 });
+  for (const { name, firmware } of machines) if (firmware !== 'bios') copyVariables(variablesFile(directory, name));
   const supervisor = options.supervisor ?? fileURLToPath(import.meta.url).replace(/lab(\.[jt]s)$/, 'supervisor$1');
   const logFile = openSync(labLog(directory), 'w', 0o600);
   // The shell is pid 1: it collects orphans, which Node does not, and ends with the supervisor; the kernel then kills the rest (pid_namespaces(7)).

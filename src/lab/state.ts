@@ -25,3 +25,8 @@ export function serveLog(directory: string): string {
 export function consoleLog(directory: string, machine: string): string {
   return join(directory, `${machine}.console.log`);
 }
+
+/** The UEFI variables of the machine, which it may change. */
+export function variablesFile(directory: string, machine: string): string {
+  return join(directory, `${machine}.vars.fd`);
+}

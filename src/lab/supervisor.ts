@@ -14,7 +14,7 @@ import { networkCommands, tapName } from './network.ts';
 import type { LabPlan } from './plan.ts';
 import { ServeProcess } from './serve.ts';
 import { controlSocket, machineSockets } from './sockets.ts';
-import { consoleLog, serveLog } from './state.ts';
+import { consoleLog, serveLog, variablesFile } from './state.ts';
 
 const log = openLog('pretty', process.stderr);
 const planPath = process.argv[2];
@@ -24,7 +24,11 @@ const plan: LabPlan = JSON.parse(readFileSync(planPath, 'utf8'));
 let phase: LabStatus['phase'] = 'starting';
 const serve = new ServeProcess(plan.serve, plan.farmDirectory, serveLog(plan.directory), log);
 const machines = plan.machines.map((machine, index) => {
-  const paths = { ...machineSockets(plan.sockets, machine.name), log: consoleLog(plan.directory, machine.name) };
+  const paths = {
+    ...machineSockets(plan.sockets, machine.name),
+    log: consoleLog(plan.directory, machine.name),
+    variables: variablesFile(plan.directory, machine.name),
+  };
   return new Machine(machine, tapName(index), paths, log);
 });
 

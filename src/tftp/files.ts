@@ -1,5 +1,7 @@
 // What a TFTP transfer reads from: bytes in memory, or a file on disk below one directory.
+import { opendir } from 'node:fs/promises';
 import { openBelow } from '../base/below.ts';
+import { systemCode } from '../base/errors.ts';
 
 /** A file open for one transfer. */
 export interface OpenTftpFile {
@@ -25,8 +27,21 @@ export function tftpBytes(bytes: Buffer): TftpFile {
   };
 }
 
-/** The regular file `path` below `directory`, or undefined if there is none. `FarmError` as of `openBelow`. */
+/** Entries of a directory that are looked through for a name in other letters. */
+const mostEntries = 10_000;
+
+/**
+ * The regular file `path` below `directory`, or undefined if there is none. If there is none by exactly this name, one that differs only in
+ * the case of its letters: Windows loaders ask for `BOOT\BCD` and find `Boot/bcd`. `FarmError` as of `openBelow`.
+ */
 export async function tftpFileBelow(directory: string, path: string): Promise<TftpFile | undefined> {
+  const exact = await fileBelow(directory, path);
+  if (exact !== undefined) return exact;
+  const other = await otherCase(directory, path);
+  return other === undefined ? undefined : fileBelow(directory, other);
+}
+
+async function fileBelow(directory: string, path: string): Promise<TftpFile | undefined> {
   const found = await openBelow(directory, path);
   if (found === undefined) return undefined;
   await found.handle.close(); // a size probe goes no further
@@ -42,4 +57,38 @@ export async function tftpFileBelow(directory: string, path: string): Promise<Tf
       };
     },
   };
+}
+
+/** Names only: whatever it finds still has to pass `openBelow`. Undefined if a part is not there, or if two names fit. */
+async function otherCase(directory: string, path: string): Promise<string | undefined> {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..')) return undefined;
+  let found = '';
+  for (const part of parts) {
+    const name = await nameLike(`${directory}/${found}`, part);
+    if (name === undefined) return undefined;
+    found += found === '' ? name : `/${name}`;
+  }
+  return found === path ? undefined : found;
+}
+
+async function nameLike(directory: string, wanted: string): Promise<string | undefined> {
+  const folded = wanted.toLowerCase();
+  let fitting: string | undefined;
+  try {
+    let entries = 0;
+    for await (const { name } of await opendir(directory)) {
+      entries += 1;
+      if (name === wanted) return name;
+      if (entries > mostEntries) return undefined;
+      if (name.toLowerCase() !== folded) continue;
+      if (fitting !== undefined) return undefined;
+      fitting = name;
+    }
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES' || code === 'ENAMETOOLONG' || code === 'ELOOP') return undefined;
+    throw error;
+  }
+  return fitting;
 }

@@ -1,4 +1,4 @@
-// netascii (RFC 764 by RFC 1350 1): lines end with CR LF, a lone CR is CR NUL. For the few clients that ask for text by habit.
+// netascii (RFC 764 by RFC 1350 1): lines end with CR LF, a lone CR is CR NUL. For the few clients that use text by habit.
 import type { OpenTftpFile, TftpFile } from './files.ts';
 
 const lf = 0x0a;
@@ -76,4 +76,21 @@ function chunkAt(starts: readonly number[], offset: number): number {
     else high = middle - 1;
   }
   return low;
+}
+
+/** Takes a netascii text in pieces and gives its octets: CR LF is LF, CR NUL is CR, and what follows any other CR is left as it is. */
+export function netasciiReader(): (piece: Buffer, isLast: boolean) => Buffer {
+  let afterCr = false;
+  return (piece, isLast) => {
+    const octets = Buffer.allocUnsafe(piece.length + 2);
+    let at = 0;
+    for (const byte of piece) {
+      if (afterCr && byte !== lf) octets[at++] = cr;
+      const isPair = afterCr && byte === 0;
+      afterCr = byte === cr;
+      if (!afterCr && !isPair) octets[at++] = byte;
+    }
+    if (isLast && afterCr) octets[at++] = cr;
+    return octets.subarray(0, at);
+  };
 }

@@ -23,8 +23,11 @@ export type TftpPacket =
 
 const opcodes = { read: 1, write: 2, data: 3, ack: 4, error: 5, oack: 6 } as const;
 
-/** RFC 1350 and RFC 2347: the codes that this server sends. */
-export const errorCodes = { undefined: 0, notFound: 1, access: 2, illegal: 4 } as const;
+/** RFC 1350: the codes that this server sends. */
+export const errorCodes = { undefined: 0, notFound: 1, access: 2, full: 3, illegal: 4, exists: 6 } as const;
+
+/** Bytes before the content of a DATA packet. */
+export const dataHeader = 4;
 
 /** RFC 2347 allows a request 512 bytes; one Ethernet frame is taken, more is no boot file's name. */
 const requestMax = 1472;
@@ -108,6 +111,12 @@ export function encode(packet: TftpPacket): Buffer {
       break;
   }
   return writer.bytes();
+}
+
+/** Makes the first bytes of `packet`, whose content is in place, those of DATA `block`. */
+export function writeDataHeader(packet: Buffer, block: number): void {
+  packet.writeUInt16BE(opcodes.data, 0);
+  packet.writeUInt16BE(block, 2);
 }
 
 function writeString(writer: ByteWriter, text: string): void {

@@ -10,8 +10,8 @@ export interface RoundTrip {
   readonly longest: number;
 }
 
-/** Longer than a LAN's round trip and the hiccups of a busy server. A client that is slower raises the measure. */
-const shortestWait = 50;
+/** Longer than the round trip of a LAN and usual hiccups. A client that is slower raises the measure; a repeat too many costs it one packet. */
+const shortestWait = 20;
 /** Before the first measurement. RFC 6298 says one second for the Internet; a boot LAN is nearer, and a ROM gives up after a few seconds. */
 const firstWait = 500;
 /** What most clients wait before they repeat an ACK, if they do not say. Seconds. */
@@ -35,7 +35,7 @@ export function measured(before: RoundTrip, took: number): RoundTrip {
   if (took < 0 || took > 60_000) return before; // the clock stepped
   const smoothed = before.smoothed === undefined ? took : before.smoothed * (7 / 8) + took / 8;
   const variation = before.smoothed === undefined ? took / 2 : before.variation * (3 / 4) + Math.abs(before.smoothed - took) / 4;
-  return { ...before, smoothed, variation, wait: bounded(smoothed + 4 * variation, before.longest) };
+  return { smoothed, variation, wait: bounded(smoothed + 4 * variation, before.longest), longest: before.longest };
 }
 
 /**

@@ -1,23 +1,25 @@
-// One transfer on its own socket: feeds the state machine of transfer.ts and does what it says.
-import type { Socket } from 'node:dgram';
+// One file on its way to a client: feeds the state machine of transfer.ts and does what it says.
 import type { Clock } from '../base/clock.ts';
 import { sentence, systemCode, WireError } from '../base/errors.ts';
+import type { Endpoint } from './endpoint.ts';
 import type { OpenTftpFile } from './files.ts';
-import { decode, encode } from './packet.ts';
+import type { Pacer } from './pacer.ts';
+import { decode, encode, writeDataHeader } from './packet.ts';
 import { readAhead } from './readahead.ts';
 import type { Terms } from './terms.ts';
+import { oneTimer } from './timer.ts';
 import { newTransfer, next, type Outcome, type Transfer, type TransferEvent, wireBlock } from './transfer.ts';
 
 export interface SenderOptions {
   readonly terms: Terms;
   readonly file: OpenTftpFile;
-  /** Bound, connected to the client: the kernel then drops what others send to it, and reports when the client's port is closed. */
-  readonly socket: Socket;
+  readonly endpoint: Endpoint;
+  readonly pacer: Pacer;
   readonly clock: Clock;
 }
 
 export interface Sender {
-  /** Settles, and never rejects, when the transfer is over and the socket and the file are closed. */
+  /** Settles, and never rejects, when the transfer is over and the endpoint and the file are closed. */
   readonly ended: Promise<{ readonly outcome: Outcome; readonly transfer: Transfer }>;
   /** When the client was heard last; undefined if it has not answered yet. */
   heardAt(): number | undefined;
@@ -25,15 +27,20 @@ export interface Sender {
   end(event: Extract<TransferEvent, { kind: 'stop' | 'gone' }>): void;
 }
 
-export function startSender({ terms, file, socket, clock }: SenderOptions): Sender {
+/** Milliseconds between two bursts of a window: a client takes out of its receive ring what came with the first. */
+const burstGap = 1;
+
+export function startSender({ terms, file, endpoint, pacer, clock }: SenderOptions): Sender {
   const content = readAhead(file, terms);
+  const timer = oneTimer(clock, () => handle({ kind: 'timer' }));
   let transfer = newTransfer(terms);
   let heardAt: number | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  let overdue: NodeJS.Immediate | undefined;
   /** Blocks still to be sent of the last `blocks` effect; empty if `from > to`. */
   let from = 1;
   let to = 0;
+  /** Where the burst ends, and what continues after it. */
+  let pauseAfter = 0;
+  let pause: NodeJS.Timeout | undefined;
   let loading = false;
   /** Quoted if the transfer fails: an unreachable network looks like a silent client. */
   let socketError: string | undefined;
@@ -48,50 +55,50 @@ export function startSender({ terms, file, socket, clock }: SenderOptions): Send
     for (const effect of step.effects) {
       switch (effect.kind) {
         case 'send':
-          socket.send(encode(effect.packet));
+          endpoint.send(encode(effect.packet));
           break;
         case 'blocks':
           from = effect.from;
           to = effect.to;
-          sendBlocks();
+          burst();
           break;
         case 'timer':
-          disarm();
-          timer = setTimeout(expired, effect.after);
+          timer.start(effect.after);
           break;
         case 'end':
+          to = 0;
+          pauseAfter = 0;
+          clearTimeout(pause);
           settle(effect.outcome);
           break;
       }
     }
   }
 
-  /** Timers come before datagrams in Node's loop: after a hiccup of this process, ACKs that have already arrived are read first. */
-  function expired(): void {
-    overdue = setImmediate(handle, { kind: 'timer' });
+  function burst(): void {
+    clearTimeout(pause);
+    pauseAfter = Math.min(to, from + Math.floor(transfer.burst) - 1);
+    pacer.run(sendBlock);
   }
 
-  function disarm(): void {
-    clearTimeout(timer);
-    clearImmediate(overdue);
-  }
-
-  function sendBlocks(): void {
-    while (!loading && from <= to) {
-      const bytes = content.ready(from);
-      if (bytes === undefined) {
-        loading = true;
-        content.load(from).then(loaded, unreadable);
-        return;
-      }
-      socket.send(encode({ op: 'data', block: wireBlock(from), bytes }));
-      from += 1;
+  function sendBlock(): number {
+    if (loading || from > pauseAfter) return 0;
+    const packet = content.ready(from);
+    if (packet === undefined) {
+      loading = true;
+      content.load(from).then(loaded, unreadable);
+      return 0;
     }
+    writeDataHeader(packet, wireBlock(from, transfer.rollover));
+    endpoint.send(packet);
+    from += 1;
+    if (from > pauseAfter && from <= to) pause = setTimeout(burst, burstGap);
+    return packet.length;
   }
 
   function loaded(): void {
     loading = false;
-    if (transfer.phase !== 'ended') sendBlocks();
+    pacer.run(sendBlock);
   }
 
   function unreadable(error: unknown): void {
@@ -99,23 +106,25 @@ export function startSender({ terms, file, socket, clock }: SenderOptions): Send
     handle({ kind: 'stop', message: sentence(error) });
   }
 
-  socket.on('message', (datagram) => {
-    heardAt = clock.now();
-    try {
-      handle({ kind: 'packet', packet: decode(datagram) });
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error; // bad bytes are as good as lost ones
-    }
-  });
-  socket.on('error', (error) => {
-    if (systemCode(error) === 'ECONNREFUSED') handle({ kind: 'gone', reason: 'the client closed its port' });
-    else socketError = sentence(error); // as good as lost: the timer sends again, and patience ends
+  endpoint.listen({
+    datagram: (datagram) => {
+      heardAt = clock.now();
+      try {
+        handle({ kind: 'packet', packet: decode(datagram) });
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error; // bad bytes are as good as lost ones
+      }
+    },
+    error: (error) => {
+      if (systemCode(error) === 'ECONNREFUSED') handle({ kind: 'gone', reason: 'the client closed its port' });
+      else socketError = sentence(error); // as good as lost: the timer sends again, and patience ends
+    },
   });
 
   async function finish(): Promise<{ outcome: Outcome; transfer: Transfer }> {
     const outcome = await ended;
-    disarm();
-    await new Promise<void>((resolve) => socket.close(() => resolve()));
+    timer.stop();
+    await endpoint.close();
     await file.close().catch((error: unknown) => {
       socketError ??= sentence(error);
     });

@@ -1,9 +1,8 @@
-// What a read request and this server agree on: RFC 2347, block size (2348), timeout and size (2349), window (7440).
+// What a request and this server agree on: RFC 2347, block size (2348), timeout and size (2349), window (7440).
 import type { TftpOption } from './packet.ts';
 
-export interface Terms {
-  /** Bytes in the transfer, after any netascii conversion. */
-  readonly size: number;
+/** What is agreed in both directions. */
+export interface CommonTerms {
   /** Bytes in every DATA packet but the last, which has less. */
   readonly blksize: number;
   /** DATA packets sent before an ACK is waited for. */
@@ -12,6 +11,16 @@ export interface Terms {
   readonly timeout: number | undefined;
   /** For the OACK: only what the client asked for, in its own order and spelling. Empty: no OACK, DATA at once. */
   readonly reply: readonly TftpOption[];
+}
+
+export interface Terms extends CommonTerms {
+  /** Bytes in the transfer, after any netascii conversion. */
+  readonly size: number;
+}
+
+export interface UploadTerms extends CommonTerms {
+  /** Bytes that the client wants to send, if it says so (RFC 2349). */
+  readonly announced: number | undefined;
 }
 
 export interface TermsMax {
@@ -28,37 +37,56 @@ const windowsizeRange = [1, 32_767] as const;
 /** RFC 2349. */
 const timeoutRange = [1, 255] as const;
 
+/** For a file of `size` bytes that the client reads. `tsize` is answered only when asked for: some EFI clients refuse it otherwise. */
+export function agree(asked: readonly TftpOption[], size: number, max: TermsMax): Terms {
+  // RFC 2347 lets any option go unanswered; curl (up to 7.88 at least) ends with an error at "tsize 0".
+  return { size, ...common(asked, max, size > 0 ? () => size : () => undefined) };
+}
+
+/** For a file that the client writes: its `tsize` is taken note of and repeated (RFC 2349). */
+export function agreeUpload(asked: readonly TftpOption[], max: TermsMax): UploadTerms {
+  let announced: number | undefined;
+  const terms = common(asked, max, (size) => {
+    announced = size;
+    return size;
+  });
+  return { ...terms, announced };
+}
+
 /**
  * Agrees to each option that is known and valid, with at most what was asked; leaves out the others, which then keep their defaults
- * (RFC 2347). Of an option given twice the first counts. `tsize` is answered only when asked for: some EFI clients refuse it otherwise.
+ * (RFC 2347). Of an option given twice the first counts. `tsize`: what to answer to a client's value, if anything.
  */
-export function agree(asked: readonly TftpOption[], size: number, max: TermsMax): Terms {
+function common(asked: readonly TftpOption[], max: TermsMax, tsize: (value: number) => number | undefined): CommonTerms {
   const reply: TftpOption[] = [];
+  const agreed = new Map<string, number>();
   const seen = new Set<string>();
-  let blksize: number = defaultBlksize;
-  let windowsize = 1;
-  let timeout: number | undefined;
   for (const { name, value } of asked) {
     const key = name.toLowerCase();
     if (seen.has(key)) continue;
     seen.add(key);
-    const number = /^\d{1,15}$/.test(value) ? Number(value) : undefined;
-    if (number === undefined) continue;
-    if (key === 'blksize' && number >= blksizeRange[0]) {
-      blksize = Math.min(number, max.blksize, blksizeRange[1]);
-      reply.push({ name, value: String(blksize) });
-    } else if (key === 'windowsize' && number >= windowsizeRange[0]) {
-      windowsize = Math.min(number, max.windowsize, windowsizeRange[1]);
-      reply.push({ name, value: String(windowsize) });
-    } else if (key === 'timeout' && number >= timeoutRange[0] && number <= timeoutRange[1]) {
-      timeout = number;
-      reply.push({ name, value });
-    } else if (key === 'tsize' && size > 0) {
-      // RFC 2347 lets any option go unanswered; curl (up to 7.88 at least) ends with an error at "tsize 0".
-      reply.push({ name, value: String(size) });
-    }
+    const answer = /^\d{1,15}$/.test(value) ? answerTo(key, Number(value), max, tsize) : undefined;
+    if (answer === undefined) continue;
+    agreed.set(key, answer);
+    reply.push({ name, value: String(answer) });
   }
-  return { size, blksize, windowsize, timeout, reply };
+  return { blksize: agreed.get('blksize') ?? defaultBlksize, windowsize: agreed.get('windowsize') ?? 1, timeout: agreed.get('timeout'), reply };
+}
+
+/** What to answer to one option, undefined: nothing. */
+function answerTo(key: string, value: number, max: TermsMax, tsize: (value: number) => number | undefined): number | undefined {
+  switch (key) {
+    case 'blksize':
+      return value < blksizeRange[0] ? undefined : Math.min(value, max.blksize, blksizeRange[1]);
+    case 'windowsize':
+      return value < windowsizeRange[0] ? undefined : Math.min(value, max.windowsize, windowsizeRange[1]);
+    case 'timeout':
+      return value < timeoutRange[0] || value > timeoutRange[1] ? undefined : value;
+    case 'tsize':
+      return tsize(value);
+    default:
+      return undefined;
+  }
 }
 
 /** How many DATA packets a transfer has. The last is shorter than `blksize`, so an exact multiple ends with an empty one (RFC 1350 6). */

@@ -3,6 +3,9 @@ import { errorCodes, type TftpPacket } from './packet.ts';
 import { backedOff, firstRoundTrip, measured, type RoundTrip, repaired } from './roundtrip.ts';
 import { blockCount, type Terms } from './terms.ts';
 
+/** What follows block 65535 on the wire. */
+export type Rollover = 0 | 1;
+
 /** Blocks are counted from 1 without end; `wireBlock` is what is sent of the number. */
 export interface Transfer {
   readonly terms: Terms;
@@ -23,6 +26,11 @@ export interface Transfer {
   readonly waited: number;
   /** Packets sent more than once. */
   readonly retransmits: number;
+  /** DATA packets sent back to back, rounded down; fewer than the window after a loss, as the client may have no room for more at once. */
+  readonly burst: number;
+  readonly rollover: Rollover;
+  /** How often the block after 65535 was sent in vain. */
+  readonly turns: number;
 }
 
 export type TransferEvent =
@@ -44,7 +52,10 @@ export type Outcome =
 
 export type Effect =
   | { readonly kind: 'send'; readonly packet: TftpPacket }
-  /** Send DATA of blocks `from` to `to`, both included. Replaces whatever an earlier such effect has not sent yet. */
+  /**
+   * Send DATA of blocks `from` to `to`, both included, in bursts of the new state's `burst` and numbered by its `rollover`. Replaces whatever
+   * an earlier such effect has not sent yet.
+   */
   | { readonly kind: 'blocks'; readonly from: number; readonly to: number }
   /** One timer; replaces the one before. Milliseconds. */
   | { readonly kind: 'timer'; readonly after: number }
@@ -58,14 +69,29 @@ export interface Step {
 /** After so long without progress the client is gone: longer than any ROM waits before it starts anew. Milliseconds. */
 const patience = 90_000;
 
+/** What every receive ring has room for. */
+const smallestBurst = 4;
+/** For each flight without a loss: slowly, because what was too much once is likely to be too much again. */
+const burstGrowth = 1 / 8;
+
+/** The last number that 16 bits hold. */
+const lastNumber = 65_535;
+
+/** Unanswered repeats of the block after 65535 before it is tried with the other number. */
+const turnsBeforeOther = 2;
+
 export function newTransfer(terms: Terms): Transfer {
   const roundTrip = firstRoundTrip(terms.timeout);
-  return { terms, phase: 'new', acked: 0, sent: 0, repairedTo: -1, roundTrip, sentAt: 0, isFirst: true, waited: 0, retransmits: 0 };
+  const figures = { acked: 0, sent: 0, repairedTo: -1, sentAt: 0, waited: 0, retransmits: 0, turns: 0 } as const;
+  return { terms, phase: 'new', roundTrip, isFirst: true, burst: terms.windowsize, rollover: 0, ...figures };
 }
 
-/** The 16 bits that stand for a block. After 65535 comes 0, as most clients expect; so 512-byte blocks are not limited to 32 MiB. */
-export function wireBlock(block: number): number {
-  return block & 0xffff;
+/**
+ * The 16 bits that stand for a block. After 65535 comes 0, as most clients expect; so 512-byte blocks are not limited to 32 MiB.
+ * A few go on with 1.
+ */
+export function wireBlock(block: number, rollover: Rollover = 0): number {
+  return rollover === 0 ? block & 0xffff : block === 0 ? 0 : ((block - 1) % lastNumber) + 1;
 }
 
 /** The next state and what to do now. `now` in milliseconds; only differences count. */
@@ -73,7 +99,7 @@ export function next(state: Transfer, event: TransferEvent, now: number): Step {
   if (state.phase === 'ended') return { state, effects: [] };
   switch (event.kind) {
     case 'start':
-      return state.terms.reply.length === 0 ? flight(state, 0, now) : offer(state, now);
+      return state.terms.reply.length === 0 ? flight(state, 0, state.roundTrip, now) : offer(state, now);
     case 'packet':
       return received(state, event.packet, now);
     case 'timer':
@@ -99,12 +125,13 @@ function received(state: Transfer, packet: TftpPacket, now: number): Step {
   }
 }
 
-function acknowledged(state: Transfer, wire: number, now: number): Step {
-  if (state.phase === 'offering') {
+function acknowledged(before: Transfer, wire: number, now: number): Step {
+  if (before.phase === 'offering') {
     // RFC 2347: the client accepts an OACK with ACK 0.
-    return wire === 0 ? flight(withMeasure(state, now), 0, now) : { state, effects: [] };
+    return wire === 0 ? flight(before, 0, roundTripAfter(before, now), now) : { state: before, effects: [] };
   }
-  const ahead = (wire - state.acked) & 0xffff;
+  const state = before.turns >= turnsBeforeOther && isTurning(before) ? withRollover(before, wire) : before;
+  const ahead = distance(state, wire);
   const block = state.acked + ahead;
   if (block > state.sent) return { state, effects: [] }; // late: far ahead is how a number from behind looks
   if (ahead === 0) {
@@ -112,32 +139,53 @@ function acknowledged(state: Transfer, wire: number, now: number): Step {
     // A window: the client says that the first block of this flight is missing (RFC 7440 4). Believed once for each flight, and not while
     // the repeats may be echoes of an earlier repair.
     const missing = state.terms.windowsize > 1 && state.acked > state.repairedTo;
-    return missing ? flight(state, state.acked, now) : { state, effects: [] };
+    return missing ? flight(state, state.acked, state.roundTrip, now) : { state, effects: [] };
   }
   if (block === blockCount(state.terms)) return end({ ...state, acked: block }, { kind: 'done', confirmed: true });
   // Less than the whole flight: the block after it was lost, and the client has thrown away what followed (RFC 7440 4).
-  return flight(block === state.sent ? withMeasure(state, now) : state, block, now);
+  return flight(state, block, block === state.sent ? roundTripAfter(state, now) : state.roundTrip, now);
 }
 
-function withMeasure(state: Transfer, now: number): Transfer {
+/** How many blocks after the last acknowledged one this number means, if it is not from before it. */
+function distance(state: Transfer, wire: number): number {
+  if (state.rollover === 0) return (wire - state.acked) & 0xffff;
+  return wire === 0 ? lastNumber : (wire - wireBlock(state.acked, 1) + lastNumber) % lastNumber;
+}
+
+/** In lock step, and the block after 65535 is out for the first time: nothing shows yet which number the client expects for it. */
+function isTurning(state: Transfer): boolean {
+  return state.acked === lastNumber && state.terms.windowsize === 1;
+}
+
+function withRollover(state: Transfer, wire: number): Transfer {
+  return wire === 0 || wire === 1 ? { ...state, rollover: wire } : state;
+}
+
+function roundTripAfter(state: Transfer, now: number): RoundTrip {
   const took = now - state.sentAt;
-  return { ...state, roundTrip: state.isFirst ? measured(state.roundTrip, took) : repaired(state.roundTrip, took) };
+  return state.isFirst ? measured(state.roundTrip, took) : repaired(state.roundTrip, took);
 }
 
 /** Sends the window after block `acked`. */
-function flight(state: Transfer, acked: number, now: number): Step {
+function flight(state: Transfer, acked: number, roundTrip: RoundTrip, now: number): Step {
   const to = Math.min(acked + state.terms.windowsize, blockCount(state.terms));
   const repeated = Math.max(0, state.sent - acked);
+  const progress = acked > state.acked || state.phase !== 'sending';
+  // Spelled out: this runs for every ACK, and V8 takes microseconds for a spread whose members are overwritten.
   const advanced: Transfer = {
-    ...state,
+    terms: state.terms,
     phase: 'sending',
     acked,
     sent: to,
     repairedTo: repeated > 0 ? state.sent : state.repairedTo,
+    roundTrip,
     sentAt: now,
     isFirst: repeated === 0,
-    waited: acked > state.acked || state.phase !== 'sending' ? 0 : state.waited,
+    waited: progress ? 0 : state.waited,
     retransmits: state.retransmits + repeated,
+    burst: repeated > 0 ? Math.max(smallestBurst, state.burst / 2) : Math.min(state.terms.windowsize, state.burst + burstGrowth),
+    rollover: state.rollover,
+    turns: progress ? 0 : state.turns,
   };
   return { state: advanced, effects: [{ kind: 'blocks', from: acked + 1, to }, timer(advanced)] };
 }
@@ -159,7 +207,14 @@ function expired(before: Transfer, now: number): Step {
   const waited = before.waited + before.roundTrip.wait;
   if (waited >= patience) return giveUp(before, lost(before, `no answer for ${Math.round(waited / 1000)} s`));
   const state: Transfer = { ...before, waited, roundTrip: backedOff(before.roundTrip) };
-  return state.phase === 'offering' ? offer(state, now) : flight(state, state.acked, now);
+  if (state.phase === 'offering') return offer(state, now);
+  return flight(isTurning(state) ? turned(state) : state, state.acked, state.roundTrip, now);
+}
+
+/** Tries both numbers in turn: a client drops the one that it does not expect, and its ACK of the other tells which it is. */
+function turned(state: Transfer): Transfer {
+  const turns = state.turns + 1;
+  return { ...state, turns, rollover: turns >= turnsBeforeOther && turns % 2 === 0 ? 1 : 0 };
 }
 
 /** The client is not there any more. What that means depends on what it can have received. */

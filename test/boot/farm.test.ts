@@ -24,11 +24,11 @@ beforeAll(async () => {
   directory = makeFarm('boot-test');
   farm(directory, 'add-node', '52-54-00-AA-00-01', '525400aa0002');
   const { nodes, networks } = loadFarm(directory);
-  const machines = [...nodes.map(({ name, mac: address }) => ({ name, mac: address })), { name: 'stranger', mac: mac(stranger) }];
+  const machines = [...nodes.map(({ name, mac: address }) => ({ name, mac: address! })), { name: 'stranger', mac: mac(stranger) }];
   lab = await startLab({
     directory: join(directory, '.lab'),
     farmDirectory: directory,
-    network: networks[0]!,
+    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
     machines: machines.map((machine) => ({ ...machine, memoryMiB: 512, firmware: 'bios' as const })),
     serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', 'console=ttyS0,115200'] },
     supervisor,
@@ -46,7 +46,7 @@ describe('two diskless machines with 512 MB each', () => {
       ['n1', 1, '10.11.0.11'],
       ['n2', 2, '10.11.0.12'],
     ]);
-    for (const { reached } of nodes) expect(Object.keys(reached ?? {})).toEqual(['dhcp', 'loader', 'kernel', 'root', 'agent', 'up']);
+    for (const { reached } of nodes) expect(Object.keys(reached ?? {})).toEqual(['dhcp', 'loader', 'menu', 'kernel', 'root', 'agent', 'up']);
   });
 
   it('see one shared root, each as its own, and nothing of the tags', async () => {

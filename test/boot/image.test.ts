@@ -43,8 +43,22 @@ afterAll(() => {
 describe.skipIf(skipped)(`a built image (root and ${programs.join(', ')} are needed)`, () => {
   test('has everything that a node boots, under a name made of its contents', () => {
     expect(image.version).toMatch(/^[0-9a-f]{12}$/);
-    expect(readdirSync(image.directory).sort()).toEqual(['initramfs', 'kernel', 'loaders', 'manifest.json', 'root', 'root.mtree']);
-    expect(readdirSync(join(image.directory, 'loaders')).sort()).toEqual(['copyright', 'ipxe.efi', 'snponly.efi', 'undionly.kpxe']);
+    expect(readdirSync(image.directory).sort()).toEqual(['initramfs', 'kernel', 'kernel.nbi', 'loaders', 'manifest.json', 'root', 'root.mtree', 'root.squashfs']);
+    expect(readdirSync(join(image.directory, 'loaders')).sort()).toEqual([
+      'LICENSES',
+      'grubx64.efi',
+      'ipxe.efi',
+      'ipxe.pxe',
+      'ldlinux.c32',
+      'memtest',
+      'memtest.efi',
+      'memtest.nbi',
+      'mmx64.efi',
+      'pxelinux.0',
+      'shimx64.efi',
+      'snponly.efi',
+      'undionly.kpxe',
+    ]);
     expect(readlinkSync(join(imagesDirectory, 'debian-13/current'))).toBe(image.version);
     expect(JSON.parse(readFileSync(join(image.directory, 'manifest.json'), 'utf8'))).toEqual(image.manifest);
     expect(Object.keys(image.manifest.packages)).toEqual(expect.arrayContaining(['systemd-sysv', 'udev', 'nodejs', 'kmod', 'iproute2']));

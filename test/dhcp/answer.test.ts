@@ -1,20 +1,12 @@
 // What is answered, and why not: RFC 2131 section 4.3 as tables.
 import { describe, expect, test } from 'vitest';
 import { ipv4 } from '../../src/base/addresses.ts';
-import { answer, type DhcpAnswer, type DhcpContext } from '../../src/dhcp/answer.ts';
-import { messageTypes, option, readAddress, readText, readU8 } from '../../src/dhcp/options.ts';
+import { answer, type DhcpAnswer } from '../../src/dhcp/answer.ts';
+import { option, readAddress, readText } from '../../src/dhcp/options.ts';
 import type { DhcpPacket } from '../../src/dhcp/packet.ts';
-import { farmOf, kernelFile, message, node, pxeRom, request, requestedAddress, server, serverIdentifier } from './packets.ts';
-
-/** `OFFER 10.11.0.7`, `NAK wrong-address`, `silence unknown-machine`, `BOOTP 10.11.0.7`, `heard dhcp.decline`. */
-function verdict(asked: DhcpPacket, context: DhcpContext = farmOf()): string {
-  const said = answer(asked, context);
-  const { event, reason } = said.exchange;
-  if (said.kind === 'silence') return event === 'dhcp.ignore' ? `silence ${reason}` : `heard ${event}`;
-  const type = readU8(said.packet.options, option.messageType);
-  const name = type === undefined ? 'BOOTP' : messageTypes[type];
-  return name === 'NAK' ? `NAK ${reason}` : `${name} ${said.packet.yiaddr}`;
-}
+import type { DhcpAsker, DhcpQuestions, Placement } from '../../src/dhcp/questions.ts';
+import { farmOf, kernelFile, message, node, noLeases, pxeRom, request, requestedAddress, server, serverIdentifier } from './packets.ts';
+import { verdict } from './verdict.ts';
 
 function replied(said: DhcpAnswer): DhcpPacket {
   if (said.kind !== 'reply') throw new Error(`no reply: ${said.exchange.reason} ${said.exchange.detail}`);
@@ -58,7 +50,8 @@ describe('REQUEST', () => {
   test.each([
     ['SELECTING our offer', [ours, own], {}, 'ACK 10.11.0.7'],
     ['SELECTING our offer with ciaddr, against table 5', [ours, own], bound, 'ACK 10.11.0.7'],
-    ['SELECTING another server', [theirs, own], {}, 'silence other-server'],
+    ['SELECTING another server', [theirs, own], {}, 'heard dhcp.other-server'],
+    ['SELECTING another server without an address', [theirs], {}, 'silence other-server'],
     ['SELECTING us for an address we never offered', [ours, other], {}, 'NAK wrong-address'],
     ['SELECTING without an address', [ours], {}, 'silence no-address'],
     ['INIT-REBOOT with its own address', [own], {}, 'ACK 10.11.0.7'],
@@ -81,6 +74,67 @@ describe('REQUEST', () => {
     const stranger = { chaddr: Buffer.from('525400999999', 'hex') };
     expect(verdict(message('request', [own], stranger))).toBe('silence unknown-machine');
     expect(verdict(message('request', [], { ...stranger, ...bound }))).toBe('silence unknown-machine');
+  });
+});
+
+describe('a second DHCP server', () => {
+  test('is told of by the clients that take its offer, and the address counts as used', () => {
+    const heard: string[] = [];
+    const leases = { ...noLeases, overheard: (address: string, from: string, now: number) => heard.push(`${address} ${from} ${now}`) };
+    const { exchange } = answer(message('request', [theirs, other]), { ...farmOf(), leases, now: 5 });
+    expect(exchange).toMatchObject({ event: 'dhcp.other-server', otherServer: '10.11.0.99', address: '10.11.0.8', mac: '52:54:00:12:34:56' });
+    expect(heard).toEqual(['10.11.0.8 10.11.0.99 5']);
+  });
+
+  test('is nothing to tell of when a stranger takes its offer, but the address counts', () => {
+    const heard: string[] = [];
+    const leases = { ...noLeases, overheard: (address: string) => heard.push(address) };
+    expect(verdict(message('request', [theirs, other], { chaddr: Buffer.from('525400999999', 'hex') }), { ...farmOf(), leases })).toBe('silence other-server');
+    expect(heard).toEqual(['10.11.0.8']);
+  });
+
+  test('is told of by its own replies, where they come by', () => {
+    const { exchange } = answer(message('offer', [theirs], { op: 'reply', yiaddr: ipv4('10.11.0.8') }), farmOf());
+    expect(exchange).toMatchObject({ event: 'dhcp.other-server', otherServer: '10.11.0.99', address: '10.11.0.8' });
+    expect(verdict(message('offer', [ours], { op: 'reply' }))).toBe('silence not-a-request');
+  });
+});
+
+describe('rapid commit (RFC 4039)', () => {
+  const rapid: readonly [number, Buffer] = [option.rapidCommit, Buffer.alloc(0)];
+  test('a DISCOVER with option 80 gets its ACK at once, with option 80 in it', () => {
+    const said = answer(message('discover', [rapid]), farmOf());
+    expect(said.exchange.event).toBe('dhcp.ack');
+    expect(replied(said).options.get(option.rapidCommit)).toEqual(Buffer.alloc(0));
+    expect(said).toMatchObject({ commits: false });
+  });
+  test('a REQUEST does not', () => {
+    expect(replied(answer(message('request', [rapid, own]), farmOf())).options.has(option.rapidCommit)).toBe(false);
+  });
+  test('on another network it gets silence', () => {
+    expect(verdict(message('discover', [rapid], { giaddr: elsewhere }))).toBe('silence wrong-network');
+  });
+});
+
+describe('networks', () => {
+  test('of which DHCP is off, or that the farm has not, get silence', () => {
+    const context = farmOf();
+    const questions: DhcpQuestions = { ...context.questions, mode: () => 'off' };
+    expect(verdict(message('discover'), { ...context, questions })).toBe('silence off');
+  });
+
+  test('a renewal without a relay is of the network of its address, if that is the farm’s', () => {
+    const links: string[] = [];
+    const context = farmOf();
+    const place: DhcpQuestions['place'] = (asker) => {
+      links.push(asker.link);
+      return { kind: 'host', host: node };
+    };
+    const questions: DhcpQuestions = { ...context.questions, place, mode: (link) => (link.startsWith('10.') ? 'full' : 'off') };
+    for (const ciaddr of ['10.12.0.5', '192.0.2.7']) answer(message('request', [], { ciaddr: ipv4(ciaddr) }), { ...context, questions });
+    answer(message('discover', [], { ciaddr: ipv4('10.12.0.5') }), { ...context, questions });
+    answer(request([], { ciaddr: ipv4('10.12.0.5') }), { ...context, questions });
+    expect(links).toEqual(['10.12.0.5', server, server, server]);
   });
 });
 
@@ -131,13 +185,14 @@ describe('what is asked of the farm', () => {
     const context = farmOf();
     const questions = {
       ...context.questions,
-      host: (asker: Parameters<typeof context.questions.host>[0]) => {
+      place: (asker: DhcpAsker): Placement => {
         askers.push(asker);
-        return node;
+        return { kind: 'host', host: node };
       },
     };
     answer(message('discover', pxeRom, { giaddr: relay }), { ...context, questions });
-    expect(askers).toEqual([{ mac: '52:54:00:12:34:56', relay, uuid: '00112233-4455-6677-8899-aabbccddeeff' }]);
+    const client = expect.objectContaining({ firmware: 'bios', loader: 'rom' });
+    expect(askers).toEqual([{ mac: '52:54:00:12:34:56', link: relay, relay, uuid: '00112233-4455-6677-8899-aabbccddeeff', client }]);
   });
 
   test('the exchange tells who was given what', () => {

@@ -1,6 +1,6 @@
 // The bound on lines of log that strangers can cause.
 import { expect, test } from 'vitest';
-import { fullBudget, spend } from '../../src/dhcp/budget.ts';
+import { answered, fullBudget, spend } from '../../src/dhcp/budget.ts';
 
 test('a burst is written, a flood is not, and what was left out is counted', () => {
   let budget = fullBudget(0);
@@ -18,4 +18,15 @@ test('a burst is written, a flood is not, and what was left out is counted', () 
 test('a clock that steps back gives nothing and takes nothing', () => {
   const { next } = spend(fullBudget(1000), 0);
   expect(next.tokens).toBe(99);
+});
+
+test('machines that are answered have a wider budget than strangers', () => {
+  let budget = fullBudget(0, answered);
+  let written = 0;
+  for (let line = 0; line < 10_000; line++) {
+    const { allowed, next } = spend(budget, 0);
+    budget = next;
+    if (allowed) written += 1;
+  }
+  expect([written, budget.suppressed]).toEqual([answered.burst, 10_000 - answered.burst]);
 });

@@ -1,46 +1,45 @@
-// Real firmware, captured (test/golden/dhcp/*.pcap): every DHCP datagram of it as text, who asks, and what we would say.
-// UPDATE_GOLDEN=1 writes the expected text anew.
+// Real firmware and clients, captured (test/golden/dhcp/*.pcap) or written down from their source (*.hex): every datagram as text, who asks, and what
+// we would say. UPDATE_GOLDEN=1 writes the expected text anew.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { ipv4Any } from '../../src/base/addresses.ts';
 import { answer, type DhcpContext } from '../../src/dhcp/answer.ts';
 import { decodePacket, encodePacket } from '../../src/dhcp/packet.ts';
 import { describePacket } from '../support/describe-dhcp.ts';
-import { readPcap } from '../support/pcap.ts';
-import { farmOf, hostAt, node } from './packets.ts';
+import { goldenFolder, goldenNames, readGolden } from '../support/dhcp-goldens.ts';
+import { farmOf, hostAt, node, server as usualServer } from './packets.ts';
 
-const folder = fileURLToPath(new URL('../golden/dhcp/', import.meta.url));
-const captures = readdirSync(folder).filter((name) => name.endsWith('.pcap'));
-
-/** A farm in the place of the server in the capture, with the address that the machine was given there. */
-function farmOfCapture(capture: string): DhcpContext {
-  const offer = readPcap(folder + capture).find(({ fromPort }) => fromPort === 67);
-  if (offer === undefined) throw new Error(`${capture} has no reply in it`);
-  const { yiaddr } = decodePacket(offer.payload);
-  const server = offer.from;
+/** A farm in the place of the server in the capture, with the address that the machine was given there; a proxy, where that gave none. */
+function farmOfCapture(name: string): DhcpContext {
+  const replies = readGolden(name).filter(({ payload }) => payload[0] === 2);
+  const given = replies.map(({ payload }) => decodePacket(payload).yiaddr).find((address) => address !== ipv4Any) ?? node.address;
+  const proxy = replies.find(({ payload }) => decodePacket(payload).yiaddr === ipv4Any);
+  const server = (proxy ?? replies[0])?.from ?? usualServer;
+  const host = { ...hostAt(given), server, routers: [server], nameServers: [server], rootPath: `${server}:/srv/root` };
   return {
     ...farmOf(),
     server,
     questions: {
-      host: () => ({ ...node, ...hostAt(yiaddr), server, routers: [server], nameServers: [server], rootPath: `${server}:/srv/root` }),
+      place: () => ({ kind: 'host', host }),
+      mode: () => (proxy === undefined ? 'full' : 'proxy'),
       bootFile: (client) => {
         if (client.http) return { kind: 'url', url: `http://${server}/boot/ipxe.efi` };
         if (client.loader === 'ipxe') return { kind: 'url', url: `http://${server}/boot/n1.ipxe` };
-        return { kind: 'tftp', server, file: client.firmware === 'bios' ? 'undionly.kpxe' : 'ipxe.efi' };
+        if (client.loader === 'none' && !client.bootp) return undefined;
+        return { kind: 'tftp', server, file: client.loader === 'rom' && client.firmware.startsWith('efi') ? 'ipxe.efi' : 'undionly.kpxe' };
       },
     },
   };
 }
 
-function story(capture: string): string {
-  const context = farmOfCapture(capture);
+function story(name: string): string {
+  const context = farmOfCapture(name);
   const blocks: string[] = [];
-  for (const { frame, payload, fromPort } of readPcap(folder + capture)) {
-    if (fromPort !== 67 && fromPort !== 68) continue;
+  for (const { frame, payload, toPort } of readGolden(name)) {
     const packet = decodePacket(payload);
-    blocks.push(`== frame ${frame}, ${payload.length} bytes\n${describePacket(packet)}`);
-    if (fromPort !== 68) continue;
-    const said = answer(packet, context);
+    blocks.push(`== frame ${frame}, ${payload.length} bytes${toPort === 4011 ? ', to port 4011' : ''}\n${describePacket(packet)}`);
+    if (packet.op === 'reply') continue;
+    const said = answer(packet, { ...context, port: toPort === 4011 ? 4011 : 67 });
     const { client, event, reason } = said.exchange;
     blocks.push(
       `-- ${client.firmware} ${client.loader}${client.http ? ' http' : ''}${client.pxe ? ' pxe' : ''}` +
@@ -55,21 +54,22 @@ function story(capture: string): string {
   return `${blocks.join('\n')}\n`;
 }
 
-test('there are captures', () => {
-  expect(captures.length).toBeGreaterThanOrEqual(4);
+test('there are captures, and every expected text has one', () => {
+  expect(goldenNames.length).toBeGreaterThanOrEqual(13);
+  const texts = readdirSync(goldenFolder).filter((name) => name.endsWith('.txt'));
+  expect(texts.sort()).toEqual(goldenNames.map((name) => name.replace(/(pcap|hex)$/, 'txt')).sort());
 });
 
-describe.each(captures)('%s', (capture) => {
+describe.each(goldenNames)('%s', (name) => {
   test('reads and is answered as expected', () => {
-    const expected = folder + capture.replace(/pcap$/, 'txt');
-    const text = story(capture);
+    const expected = goldenFolder + name.replace(/(pcap|hex)$/, 'txt');
+    const text = story(name);
     if (process.env['UPDATE_GOLDEN'] !== undefined) writeFileSync(expected, text);
     expect(text).toBe(readFileSync(expected, 'utf8'));
   });
 
   test('every datagram means the same after it was written again', () => {
-    for (const { payload, fromPort } of readPcap(folder + capture)) {
-      if (fromPort !== 67 && fromPort !== 68) continue;
+    for (const { payload } of readGolden(name)) {
       const packet = decodePacket(payload);
       expect(
         describePacket(decodePacket(encodePacket(packet)))

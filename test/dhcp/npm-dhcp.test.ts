@@ -74,7 +74,7 @@ test('replies of 274 bytes are sent there, and kernels drop what is under 300', 
 
 test('a REQUEST to another server is acknowledged there', () => {
   const said = heard(message('request', [serverIdentifier('10.11.0.99'), requestedAddress(node.address)]));
-  expect(said.exchange).toMatchObject({ event: 'dhcp.ignore', reason: 'other-server' });
+  expect(said.exchange).toMatchObject({ event: 'dhcp.other-server', reason: 'other-server' });
 });
 
 test('nothing is ever refused there', () => {

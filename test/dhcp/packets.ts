@@ -3,7 +3,7 @@ import { type Ipv4, ipv4, ipv4Any, macBytes, parseMac } from '../../src/base/add
 import type { DhcpContext } from '../../src/dhcp/answer.ts';
 import { addressesValue, option, textValue, u8Value } from '../../src/dhcp/options.ts';
 import type { DhcpPacket } from '../../src/dhcp/packet.ts';
-import type { BootFile, DhcpHost } from '../../src/dhcp/questions.ts';
+import type { BootFile, DhcpHost, Leases, Placement } from '../../src/dhcp/questions.ts';
 
 export const nodeMac = parseMac('52:54:00:12:34:56')!;
 export const server = ipv4('10.11.0.1');
@@ -18,19 +18,38 @@ export const node: DhcpHost = {
   domain: 'farm.test',
   leaseSeconds: Number.POSITIVE_INFINITY,
   rootPath: '10.11.0.1:/srv/root',
+  options: [],
 };
 
 export const kernelFile: BootFile = { kind: 'tftp', server, file: 'undionly.kpxe' };
 export const scriptUrl: BootFile = { kind: 'url', url: 'http://10.11.0.1:8080/boot/n1.ipxe' };
 
-/** A farm that knows one machine and boots every client from `bootFile`. */
-export function farmOf(host: DhcpHost = node, bootFile: BootFile | undefined = undefined): DhcpContext {
+/** Leases of a farm whose machines are all registered: nobody may ask for one. */
+export const noLeases: Leases = {
+  offer: () => ({ kind: 'full', why: 'there is no dynamic range' }),
+  request: () => ({ kind: 'unknown' }),
+  release: () => false,
+  decline: () => false,
+  overheard: () => {},
+};
+
+/** A farm that knows one machine and boots every client from `bootFile`; others are placed by `strangers`. */
+export function farmOf(host: DhcpHost = node, bootFile: BootFile | undefined = undefined, strangers: Placement = stranger): DhcpContext {
   return {
     server,
     names: ['head'],
-    questions: { host: (asker) => (asker.mac === nodeMac ? host : undefined), bootFile: () => bootFile },
+    questions: {
+      place: (asker) => (asker.mac === nodeMac ? { kind: 'host', host } : strangers),
+      bootFile: () => bootFile,
+      mode: () => 'full',
+    },
+    leases: noLeases,
+    now: 0,
+    port: 67,
   };
 }
+
+export const stranger: Placement = { kind: 'nobody', reason: 'unknown-machine', detail: 'nobody has registered it' };
 
 export function request(options: readonly (readonly [number, Buffer])[], fields: Partial<DhcpPacket> = {}): DhcpPacket {
   return {
@@ -77,6 +96,11 @@ export const pxeRom: readonly (readonly [number, Buffer])[] = [
   [option.vendorClass, textValue('PXEClient:Arch:00000:UNDI:002001')],
   [option.clientArchitecture, Buffer.from([0, 0])],
   [option.clientUuid, Buffer.from('0000112233445566778899aabbccddeeff', 'hex')],
+];
+
+export const efiRom: readonly (readonly [number, Buffer])[] = [
+  [option.vendorClass, textValue('PXEClient:Arch:00007:UNDI:003000')],
+  [option.clientArchitecture, Buffer.from([0, 7])],
 ];
 
 export const httpRom: readonly (readonly [number, Buffer])[] = [

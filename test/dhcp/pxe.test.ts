@@ -25,6 +25,10 @@ test.each([
   ['20, by HTTP', [architectures(20)], 'bios'],
   ['27', [architectures(27)], 'efi-riscv64'],
   ['41', [architectures(41)], 'rpi'],
+  ['0x100 and U-Boot’s class of 64 bits', [architectures(0x100), vendor('U-Boot.armv8')], 'uboot-arm64'],
+  ['0x100 and U-Boot’s class of 32 bits', [architectures(0x100), vendor('U-boot.armv7')], 'uboot-arm32'],
+  ['22, U-Boot by the book', [architectures(22), vendor('U-Boot.armv8')], 'uboot-arm64'],
+  ['U-Boot without either', [vendor('U-Boot')], 'other'],
   ['a code nobody knows', [architectures(999)], 'other'],
   ['several codes: the first that is known', [architectures(999, 7, 0)], 'efi-x64'],
   ['an odd byte after the code', [[option.clientArchitecture, Buffer.from([0, 7, 1])]], 'efi-x64'],
@@ -45,6 +49,12 @@ test.each([
   ['Etherboot by vendor class, which has an option 175 too', [vendor('Etherboot-5.4'), [option.ipxe, Buffer.from([1])]], 'etherboot'],
   ['Etherboot by its magic number', [[option.etherbootMagic, Buffer.from('e44574680000', 'hex')]], 'etherboot'],
   ['udhcpc', [vendor('udhcp 1.35.0')], 'none'],
+  ['an Etherboot that says PXEClient, by its card in option 150', [vendor('PXEClient:Arch:00000'), [150, Buffer.from('af05018086100e', 'hex')]], 'etherboot'],
+  ['a ROM that asks with addresses in option 150', [vendor('PXEClient'), [150, Buffer.from('0a0b0001', 'hex')]], 'rom'],
+  ['U-Boot on 64 bits', [vendor('U-Boot.armv8')], 'uboot'],
+  ['an older U-Boot', [vendor('U-boot.armv7')], 'uboot'],
+  ['Linux ip=dhcp', [vendor('Linux 6.1.0-28-amd64')], 'none'],
+  ['anaconda', [vendor('anaconda-Linux 5.14.0 x86_64')], 'none'],
   ['dhclient', [], 'none'],
   ['an empty user class', [userClass('')], 'none'],
   ['another user class', [userClass('04444f43')], 'none'],
@@ -56,6 +66,17 @@ test('http and pxe repeat option 60, bootp the lack of option 53', () => {
   expect(bootClient(message('discover', [vendor('HTTPClient:Arch:00016')]))).toMatchObject({ http: true, pxe: false, bootp: false });
   expect(bootClient(message('discover', [vendor('PXEClient:Arch:00007'), userClass(ipxe)]))).toMatchObject({ http: false, pxe: true });
   expect(bootClient(request([]))).toMatchObject({ bootp: true, loader: 'none', http: false, pxe: false });
+});
+
+test.each([
+  ['b827ebe8271e', 'PXEClient:Arch:00000:UNDI:002001', 'rpi'],
+  ['d83adde8271e', 'PXEClient:Arch:00000:UNDI:002001', 'rpi'],
+  ['2ccf67e8271e', 'PXEClient:Arch:00000:UNDI:002001', 'rpi'],
+  ['525400123456', 'PXEClient:Arch:00000:UNDI:002001', 'bios'],
+  ['b827ebe8271e', 'dhcpcd-9.4.1:Linux-6.1', 'bios'],
+])('firmware by address %s and class %s', (chaddr, text, firmware) => {
+  const asked = message('discover', [architectures(0), vendor(text)], { chaddr: Buffer.from(chaddr, 'hex') });
+  expect(bootClient(asked).firmware).toBe(firmware);
 });
 
 describe('option 97', () => {

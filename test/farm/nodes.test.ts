@@ -37,8 +37,21 @@ describe('farm init', () => {
       { name: 'eth1', addresses: [{ address: ipv4('10.3.0.1'), prefix: 16 }], hasDefaultRoute: false },
     ];
     const { farm, proposals } = initFarm(directory, {}, cards);
-    expect(farm.networks[0]).toMatchObject({ interface: 'eth1', address: { address: '10.3.0.1', prefix: 16 } });
+    expect(farm.networks[0]).toMatchObject({ link: { interface: 'eth1' }, server: '10.3.0.1', subnet: { address: '10.3.0.0', prefix: 16 } });
     expect(proposals.join('\n')).toMatch(/eth1.*without the default route/);
+  });
+
+  it('suggests a router that is not the server itself', () => {
+    for (const [address, router] of [
+      ['10.11.0.1/24', '10.11.0.254'],
+      ['10.11.0.2/24', '10.11.0.1'],
+    ] as const) {
+      const directory = mkdtempSync(join(tmpdir(), 'farm-test-'));
+      initFarm(directory, { name: 'lab', interface: 'eth1', address }, []);
+      const path = join(directory, 'farm.yaml');
+      writeFileSync(path, readFileSync(path, 'utf8').replace('# router:', 'router:'));
+      expect(loadFarm(directory).networks[0]?.router).toBe(router);
+    }
   });
 
   it('keeps its key from other users', async () => {
@@ -104,6 +117,46 @@ describe('farm add-node', () => {
     expect(codeOf(() => addNodes(directory, [{ ...other, address: ipv4('10.11.0.10') }]))).toMatch(taken);
     expect(codeOf(() => addNodes(directory, [{ ...other, address: ipv4('10.99.0.10') }]))).toContain('node.address');
     expect(codeOf(() => addNodes(directory, [{ ...other, address: ipv4('10.11.0.1') }]))).toContain("the server's own address");
+  });
+
+  it('knows machines without a MAC address by what they are given', () => {
+    const directory = newFarm();
+    const uuid = '4c4c4544-0035-3010-8054-b4c04f4e4431';
+    addNodes(directory, [
+      { uuid },
+      { clientId: Buffer.from('marjorie') },
+      { clientId: Buffer.from('0001', 'hex'), mac: mac('52:54:00:00:00:03') },
+      { relayPort: { circuit: Buffer.from('eth0/"1"'), remote: Buffer.from([0, 1]), relay: ipv4('10.11.0.3') } },
+    ]);
+    expect(loadFarm(directory).nodes).toMatchObject([
+      { name: 'n1', uuid },
+      { name: 'n2', clientId: Buffer.from('marjorie') },
+      { name: 'n3', clientId: Buffer.from([0, 1]), mac: '52:54:00:00:00:03' },
+      { name: 'n4', relayPort: { circuit: Buffer.from('eth0/"1"'), remote: Buffer.from([0, 1]), relay: '10.11.0.3' } },
+    ]);
+    expect(codeOf(() => addNodes(directory, [{ uuid: '44454c4c-3500-1030-8054-b4c04f4e4431' }]))).toMatch(/node\.duplicate: GUID .* belongs to n1 already/);
+    expect(codeOf(() => addNodes(directory, [{}]))).toContain('node.identity');
+  });
+
+  it('takes the address from the network that is named, and none of a dynamic range', () => {
+    const directory = newFarm();
+    const path = join(directory, 'farm.yaml');
+    const networks = '  two: { via: main, address: 10.12.0.0/24, range: 10.12.0.1-10.12.0.9, router: 10.12.0.1, dynamic: 10.12.0.20-10.12.0.30 }\n\nprofiles:';
+    writeFileSync(path, readFileSync(path, 'utf8').replace('\nprofiles:', networks));
+    expect(addNodes(directory, [{ mac: mac('52:54:00:00:00:01'), network: 'two' }])).toMatchObject([{ name: 'n1', address: '10.12.0.2' }]);
+    expect(codeOf(() => addNodes(directory, [{ mac: mac('52:54:00:00:00:02'), network: 'too' }]))).toContain('there is no network too (did you mean two?)');
+    const dynamic = { mac: mac('52:54:00:00:00:02'), address: ipv4('10.12.0.25') };
+    expect(codeOf(() => addNodes(directory, [dynamic]))).toContain('is inside `dynamic` of network two');
+  });
+
+  it('does not give a name that another has in capitals', () => {
+    const directory = newFarm();
+    addNodes(directory, [{ mac: mac('52:54:00:00:00:01'), name: 'N2', id: 7 }]);
+    const added = addNodes(directory, [{ mac: mac('52:54:00:00:00:02') }, { mac: mac('52:54:00:00:00:03') }]);
+    expect(added.map(({ name, id }) => [name, id])).toEqual([
+      ['n1', 1],
+      ['n3', 2],
+    ]);
   });
 
   it('adds all or none', () => {

@@ -24,8 +24,8 @@ async function unpackInto(root: RootWriter, inputs: readonly Input[]) {
   const tar = pack();
   for (const { content, ...header } of inputs) tar.entry({ mtime, mode: 0o644, uid: 0, gid: 0, ...header }, content ?? '');
   tar.finalize();
-  const lost = await unpack(Readable.from(tar), { route: (path) => (path.startsWith('skip') ? undefined : { writer: root, path }), onEntry: () => {} });
-  return { lost, entries: root.finish() };
+  const unpacked = await unpack(Readable.from(tar), { route: (path) => (path.startsWith('skip') ? undefined : { writer: root, path }), onEntry: () => {} });
+  return { unpacked, entries: root.finish() };
 }
 
 const top: Input = { name: './', type: 'directory', mode: 0o755 };
@@ -33,7 +33,7 @@ const top: Input = { name: './', type: 'directory', mode: 0o755 };
 describe('the tar of a root file system', () => {
   test('becomes files on disk and a manifest of everything', async () => {
     const long = `./${'long'.repeat(30)}`;
-    const { lost, entries } = await unpackInto(
+    const { unpacked, entries } = await unpackInto(
       new RootWriter(join(directory, 'root')),
       [
         top,
@@ -57,7 +57,8 @@ describe('the tar of a root file system', () => {
     expect(lstatSync(join(root, 'su')).mode & 0o7777).toBe(0o755);
     expect(() => lstatSync(join(root, 'dev/null'))).toThrow('ENOENT');
     expect(readFileSync(join(root, 'Főtanúsítvány'), 'utf8')).toBe('');
-    expect(lost).toEqual(['closed/note']);
+    expect(unpacked.lost).toEqual(['closed/note']);
+    expect(unpacked.attributes).toEqual(new Map([['closed/note', new Map([['security.capability', Buffer.from('c')]])]]));
 
     const read = parseMtree(formatMtree(entries));
     const byPath = new Map(read.map((entry) => [entry.path, entry]));

@@ -1,4 +1,4 @@
-// The wires of dhcp.test.ts: network namespaces joined by veth, and the programs that run in them.
+// The wires of dhcp.test.ts and its neighbours: network namespaces joined by veth, and the programs that run in them.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { test } from 'vitest';
 
 const tag = `fdhcp${process.pid % 10000}`;
 export const space = { server: `${tag}s`, a: `${tag}a`, b: `${tag}b`, relay: `${tag}r`, c: `${tag}c` };
@@ -13,6 +14,51 @@ export const macs = { a: '52:54:00:77:01:07', b: '52:54:00:77:02:07', c: '52:54:
 /** Holds the programs and what clients write. */
 export const folder = mkdtempSync(join(tmpdir(), 'farm-dhcp-'));
 const service = join(folder, 'dhcp-farm.mjs');
+
+export const isRoot = process.getuid?.() === 0;
+
+function missing(programs: readonly string[]): string | undefined {
+  if (!isRoot) return 'needs root for network namespaces';
+  const absent = ['ip', ...programs].filter((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0);
+  return absent.length === 0 ? undefined : `needs ${absent.join(', ')}`;
+}
+
+/** Skips with a reason where a program is missing, and fails there if this is CI, where nothing may be missing. */
+export function tryWith(programs: readonly string[], name: string, body: () => Promise<void>): void {
+  const reason = missing(programs);
+  if (reason !== undefined && process.env['CI'] !== undefined) throw new Error(`${name}: ${reason}`);
+  test.skipIf(reason !== undefined)(reason === undefined ? name : `${name} (${reason})`, body);
+}
+
+/** A registered machine, .7 of its network. */
+export function host(network: string, name: string, more: object = {}): object {
+  const server = `10.77.${network}.1`;
+  return {
+    name,
+    address: `10.77.${network}.7`,
+    subnet: { address: server, prefix: 24 },
+    server,
+    routers: [server],
+    nameServers: [server],
+    domain: 'farm.test',
+    leaseSeconds: 3600,
+    rootPath: `${server}:/srv/root`,
+    options: [],
+    ...more,
+  };
+}
+
+/** A dynamic range, .`first` to .`last` of its network. */
+export function pool(network: string, first: number, last: number, more: object = {}): object {
+  const { name: _, address: __, leaseSeconds: ___, rootPath: ____, ...rest } = host(network, '') as Record<string, unknown>;
+  const at = (number: number) => `10.77.${network}.${number}`;
+  return { name: `pool${network}`, first: at(first), last: at(last), subnet: rest['subnet'], leaseSeconds: 600, host: rest, ...more };
+}
+
+/** One exchange with busybox's client; its script prints what it was told. */
+export function udhcpc(where: string, name: string, ...args: string[]): Promise<string> {
+  return inside(where, 'udhcpc', ['-i', name, '-f', '-q', '-n', '-t', '3', '-T', '1', '-s', join(folder, 'print'), ...args]);
+}
 
 type Line = { readonly event: string } & Readonly<Record<string, unknown>>;
 
@@ -60,6 +106,13 @@ class Told {
     });
   }
 
+  /** As a power cut would. */
+  async kill(): Promise<void> {
+    const exit = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.kill('SIGKILL'); // `ip netns exec` has become the program
+    await exit;
+  }
+
   async close(): Promise<void> {
     if (this.ended) return;
     const exit = new Promise((resolve) => this.child.once('exit', resolve));
@@ -92,8 +145,9 @@ export async function inside(where: string, command: string, args: readonly stri
 const running: Told[] = [];
 
 /** Starts our service on an interface of the server's namespace; `closeServices` ends it. */
-export async function serve(name: string, address: string, hosts: Record<string, object>): Promise<Told> {
-  const child = spawn('ip', ['netns', 'exec', space.server, process.execPath, service, name, address, JSON.stringify(hosts)], {
+export async function serve(name: string, address: string, hosts: Record<string, object>, more: object = {}): Promise<Told> {
+  const farm = JSON.stringify({ hosts, leases: join(folder, 'journal'), ...more });
+  const child = spawn('ip', ['netns', 'exec', space.server, process.execPath, service, name, address, farm], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const told = new Told(child);
@@ -104,7 +158,7 @@ export async function serve(name: string, address: string, hosts: Record<string,
 
 /** Starts it where it cannot start, and gives what it says. */
 export function serveInVain(name: string): Promise<string> {
-  return inside(space.server, process.execPath, [service, name, '10.77.1.1', '{}']);
+  return inside(space.server, process.execPath, [service, name, '10.77.1.1', JSON.stringify({ hosts: {}, leases: join(folder, 'vain') })]);
 }
 
 export async function closeServices(): Promise<void> {

@@ -3,62 +3,26 @@
 //   client a  a0 ------ sa  10.77.1.1  server  10.77.2.1  sb ------ b0  client b
 //                                      (one service per interface)
 //                       sr  10.77.3.1 ------ r0 10.77.3.2  relay  r1 10.77.4.1 ------ c0  client c
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { closeServices, folder, inside, ip, layWires, macs, removeWires, serve, serveInVain, space } from './dhcp-wires.ts';
-
-function missing(...programs: string[]): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root for network namespaces';
-  const absent = ['ip', ...programs].filter((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0);
-  return absent.length === 0 ? undefined : `needs ${absent.join(', ')}`;
-}
-
-/** Skips with a reason where a program is missing, and fails there if this is CI, where nothing may be missing. */
-function tryWith(programs: readonly string[], name: string, body: () => Promise<void>): void {
-  const reason = missing(...programs);
-  if (reason !== undefined && process.env['CI'] !== undefined) throw new Error(`${name}: ${reason}`);
-  test.skipIf(reason !== undefined)(reason === undefined ? name : `${name} (${reason})`, body);
-}
-
-function host(network: string, name: string, more: object = {}): object {
-  const server = `10.77.${network}.1`;
-  return {
-    name,
-    address: `10.77.${network}.7`,
-    subnet: { address: server, prefix: 24 },
-    server,
-    routers: [server],
-    nameServers: [server],
-    domain: 'farm.test',
-    leaseSeconds: 3600,
-    rootPath: `${server}:/srv/root`,
-    ...more,
-  };
-}
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
+import { closeServices, folder, host, inside, ip, isRoot, layWires, macs, removeWires, serve, serveInVain, space, tryWith, udhcpc } from './dhcp-wires.ts';
 
 const serveA = (more: object = {}) => serve('sa', '10.77.1.1', { [macs.a]: host('1', 'n1', more) });
 
-/** One exchange with busybox's client; its script prints what it was told. */
-function udhcpc(where: string, name: string, ...args: string[]): Promise<string> {
-  return inside(where, 'udhcpc', ['-i', name, '-f', '-q', '-n', '-t', '2', '-T', '1', '-s', join(folder, 'print'), ...args]);
-}
-
-const isPossible = missing() === undefined;
-
 beforeAll(async () => {
-  if (isPossible) await layWires();
+  if (isRoot) await layWires();
 });
 
 afterEach(async () => {
   await closeServices();
-  if (isPossible) ip('-n', space.a, 'addr', 'flush', 'dev', 'a0');
+  if (isRoot) ip('-n', space.a, 'addr', 'flush', 'dev', 'a0');
 });
 
 afterAll(() => {
-  if (isPossible) removeWires();
+  if (isRoot) removeWires();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -92,6 +56,27 @@ describe('an operating system’s client', () => {
   tryWith(['udhcpc'], 'a broadcast is answered too, and an address that is not its own is not given to it', async () => {
     await serveA();
     expect(await udhcpc(space.a, 'a0', '-B', '-r', '10.77.1.99')).toContain('bound ip=10.77.1.7');
+  });
+
+  tryWith(['busybox'], 'busybox, whose client an initramfs has', async () => {
+    await serveA();
+    const args = ['udhcpc', '-i', 'a0', '-f', '-q', '-n', '-t', '3', '-T', '1', '-s', join(folder, 'print')];
+    expect(await inside(space.a, 'busybox', args)).toContain('bound ip=10.77.1.7');
+  });
+
+  tryWith(['/lib/systemd/systemd-networkd'], 'systemd-networkd configures its interface', async () => {
+    const service = await serveA();
+    // One of its own: without udev, which it does not wait for if /sys is read-only, and with a /run that nobody shares.
+    const script = [
+      'mount -o remount,bind,ro /sys && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/network && mkfifo /run/said || exit 1',
+      "printf '[Match]\\nName=a0\\n[Network]\\nDHCP=ipv4\\nLinkLocalAddressing=no\\nIPv6AcceptRA=no\\n' > /run/systemd/network/a0.network",
+      'SYSTEMD_LOG_TARGET=console timeout 30 /lib/systemd/systemd-networkd > /run/said 2>&1 &',
+      'while read -r line; do echo "$line"; case "$line" in *acquired*) break;; esac; done < /run/said',
+      'kill $!; wait',
+    ];
+    const said = await inside(space.a, 'unshare', ['-m', 'sh', '-c', script.join('\n')]);
+    expect(said).toContain('DHCPv4 address 10.77.1.7/24, gateway 10.77.1.1 acquired from 10.77.1.1');
+    expect(await service.events(2)).toEqual(['dhcp.offer', 'dhcp.ack']);
   });
 
   tryWith(['dhclient'], 'dhclient binds, comes back with the address it had, and releases it', async () => {
@@ -137,6 +122,8 @@ describe('an operating system’s client', () => {
   tryWith([], 'the npm package dhcp, as a client, binds', async () => {
     const service = await serveA();
     const client = fileURLToPath(new URL('dhcp-npm-client.cjs', import.meta.url));
+    // It clears the broadcast flag, and yet hears nothing that is sent to an address its system does not have (RFC 2131 4.1 wants the flag then).
+    ip('-n', space.a, 'addr', 'add', '10.77.1.7/24', 'dev', 'a0');
     ip('-n', space.a, 'route', 'add', '255.255.255.255/32', 'dev', 'a0');
     expect(await inside(space.a, process.execPath, [client, macs.a])).toContain('BOUND 10.77.1.7');
     // It asks for an address only in its second REQUEST; the first names neither address nor server.

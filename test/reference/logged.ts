@@ -55,8 +55,8 @@ function place(node: ts.Node): string {
 
 /** `log(`, `this.log(`, `options.log(`, `logBounded(`; not `Math.log(` or `console.log(`. */
 function isLog(callee: ts.Expression): boolean {
-  if (ts.isIdentifier(callee)) return /^log(Bounded)?$/.test(callee.text);
-  return ts.isPropertyAccessExpression(callee) && callee.name.text === 'log' && !/^(Math|console)$/.test(callee.expression.getText());
+  if (ts.isIdentifier(callee)) return /^log(Bounded|Briefly)?$/.test(callee.text);
+  return ts.isPropertyAccessExpression(callee) && /^log(Bounded|Briefly)?$/.test(callee.name.text) && !/^(Math|console)$/.test(callee.expression.getText());
 }
 
 /** A sentence if the call cannot be read, undefined if it passes an event on. */

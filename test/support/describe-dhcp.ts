@@ -1,19 +1,7 @@
 // A datagram as text for people: one header line, one line per option by its IANA name. For captures, tests and explanations.
 import { WireError } from '../../src/base/errors.ts';
-import {
-  messageTypes,
-  type Options,
-  option,
-  optionName,
-  optionShape,
-  readAddresses,
-  readI32,
-  readText,
-  readU8,
-  readU16,
-  readU16s,
-  readU32,
-} from '../../src/dhcp/options.ts';
+import { optionName, optionType } from '../../src/dhcp/known-options.ts';
+import { messageTypes, type Options, option, readAddresses, readI32, readText, readU8, readU16, readU16s, readU32 } from '../../src/dhcp/options.ts';
 import { broadcastFlag, type DhcpPacket } from '../../src/dhcp/packet.ts';
 
 export function describePacket(packet: DhcpPacket): string {
@@ -42,8 +30,10 @@ function optionText(code: number, value: Buffer): string {
 
 function shapedText(code: number, options: Options): string {
   const bytes = options.get(code) ?? Buffer.alloc(0);
-  switch (optionShape(code)) {
-    case 'addresses':
+  switch (optionType(code)) {
+    case 'ip':
+    case 'ips':
+    case 'ip-pairs':
       return readAddresses(options, code)?.join(' ') ?? '';
     case 'u8': {
       const number = readU8(options, code);
@@ -61,9 +51,12 @@ function shapedText(code: number, options: Options): string {
       return JSON.stringify(readText(options, code));
     case 'codes':
       return bytes.join(' ');
-    case 'architectures':
+    case 'u16s':
       return readU16s(options, code)?.join(' ') ?? '';
-    case 'bytes':
+    case 'bool':
+    case 'domains':
+    case 'routes':
+    case 'hex':
       return bytes.toString('hex');
   }
 }

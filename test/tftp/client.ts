@@ -77,6 +77,24 @@ export class Client {
     }
   }
 
+  /** Writes the file and tells how it ended: the number of the last ACK. Throws the server's error. */
+  async store(file: string, bytes: Buffer, options: Readonly<Record<string, number>> = {}, mode = 'octet'): Promise<number> {
+    this.send({ op: 'write', file, mode, options: Object.entries(options).map(([name, value]) => ({ name, value: String(value) })) });
+    let agreed: ReadonlyMap<string, string> = new Map();
+    for (;;) {
+      const { packet, port } = await this.next();
+      if (packet.op === 'error') throw new Error(`error ${packet.code}: ${packet.message}`);
+      if (packet.op === 'oack') agreed = new Map(packet.options.map(({ name, value }) => [name, value]));
+      const blksize = Number(agreed.get('blksize') ?? 512);
+      const acked = packet.op === 'ack' ? packet.block : 0;
+      const last = Math.floor(bytes.length / blksize) + 1;
+      if (acked === last) return acked;
+      for (let block = acked + 1; block <= Math.min(last, acked + Number(agreed.get('windowsize') ?? 1)); block += 1) {
+        this.send({ op: 'data', block, bytes: bytes.subarray((block - 1) * blksize, block * blksize) }, port);
+      }
+    }
+  }
+
   close(): void {
     this.socket.close();
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type TftpFile, tftpBytes, tftpFileBelow } from '../../src/tftp/files.ts';
-import { netasciiFile, toNetascii } from '../../src/tftp/netascii.ts';
+import { netasciiFile, netasciiReader, toNetascii } from '../../src/tftp/netascii.ts';
 import { readAhead } from '../../src/tftp/readahead.ts';
 import { agree } from '../../src/tftp/terms.ts';
 
@@ -62,6 +62,21 @@ describe('files below a directory', () => {
   });
 });
 
+describe('a name in other letters', () => {
+  mkdirSync(join(root, 'Boot', 'Fonts'), { recursive: true });
+  writeFileSync(join(root, 'Boot', 'bcd'), 'hello');
+  for (const name of ['twin', 'Twin']) writeFileSync(join(root, name), 'hello');
+  symlinkSync(place, join(root, 'up'));
+
+  it.each(['BOOT/BCD', 'boot/bcd', 'Boot/Bcd', 'twin', 'Twin'])('%s is found', async (path) => {
+    expect(await content(await tftpFileBelow(root, path))).toBe('hello');
+  });
+
+  it.each(['TWIN', 'BOOT', 'BOOT/FONTS', 'BOOT/BCD/X', '../SECRET', 'UP/SECRET', 'OUTSIDE', 'Boot/none'])('%s is not', async (path) => {
+    expect(await tftpFileBelow(root, path)).toBeUndefined();
+  });
+});
+
 describe('netascii', () => {
   it('ends lines with CR LF and marks lone CRs', () => {
     expect(toNetascii(Buffer.from('a\nb\rc\r\n')).toString()).toBe('a\r\nb\r\0c\r\0\r\n');
@@ -78,6 +93,30 @@ describe('netascii', () => {
         const target = Buffer.alloc(length);
         const got = await open.read(offset, target);
         expect(target.subarray(0, got).equals(whole.subarray(offset, offset + length))).toBe(true);
+      }),
+    );
+  });
+
+  it.each([
+    ['a\r\nb', 'a\nb'],
+    ['a\r\0b', 'a\rb'],
+    ['\r\n\r\n', '\n\n'],
+    ['a\r', 'a\r'],
+    ['\r\r\n', '\r\n'],
+    ['\rx', '\rx'],
+    ['', ''],
+  ])('of %j is %j, however it is cut', (text, octets) => {
+    for (let cut = 0; cut <= text.length; cut += 1) {
+      const read = netasciiReader();
+      const pieces = [read(Buffer.from(text.slice(0, cut)), false), read(Buffer.from(text.slice(cut)), true)];
+      expect(Buffer.concat(pieces).toString()).toBe(octets);
+    }
+  });
+
+  it('gives any bytes back', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(0, 10, 13, 65)), (bytes) => {
+        expect([...netasciiReader()(toNetascii(Buffer.from(bytes)), true)]).toEqual(bytes);
       }),
     );
   });
@@ -105,7 +144,12 @@ describe('reading ahead', () => {
           if ((block - 1) * terms.blksize > bytes.length) continue;
           if (ahead.ready(block) === undefined) await ahead.load(block);
           const start = (block - 1) * terms.blksize;
-          expect(ahead.ready(block)?.equals(bytes.subarray(start, start + terms.blksize))).toBe(true);
+          expect(
+            ahead
+              .ready(block)
+              ?.subarray(4)
+              .equals(bytes.subarray(start, start + terms.blksize)),
+          ).toBe(true);
         }
       }),
       { numRuns: 50 },

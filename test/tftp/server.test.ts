@@ -241,7 +241,7 @@ describe('the TFTP server', () => {
     };
     await serve(async () => file);
     await expect((await client()).fetch('file')).rejects.toThrow('error 0: EIO: i/o error, read');
-    expect(await logged('tftp.failed')).toMatchObject({ bytes: 32_768, reason: 'EIO: i/o error, read' });
+    expect(await logged('tftp.failed')).toMatchObject({ bytes: 65_536, reason: 'EIO: i/o error, read' });
   });
 
   it('notices a client whose port is closed', async () => {

@@ -183,7 +183,7 @@ describe('the wait for an ACK', () => {
   it('adapts to the client', () => {
     let step = next(newTransfer(terms(512 * 100)), { kind: 'start' }, 0);
     for (let block = 1; block < 50; block += 1) step = next(step.state, ack(block), block * 3);
-    expect(step.effects).toContainEqual({ kind: 'timer', after: 50 });
+    expect(step.effects).toContainEqual({ kind: 'timer', after: 20 });
     for (let block = 50; block < 90; block += 1) step = next(step.state, ack(block), 150 + (block - 49) * 400);
     const waits = step.effects.flatMap((effect) => (effect.kind === 'timer' ? [effect.after] : []));
     expect(waits[0]).toBeGreaterThan(400);
@@ -200,8 +200,8 @@ describe('the wait for an ACK', () => {
     let step = next(newTransfer(terms(512 * 100)), { kind: 'start' }, 0);
     for (let block = 1; block < 20; block += 1) step = next(step.state, ack(block), block * 2);
     const lost = next(next(step.state, timer, 100).state, timer, 200).state;
-    expect(next(lost, ack(20), 202).effects).toContainEqual({ kind: 'timer', after: 50 });
-    expect(next(lost, ack(20), 390).effects).toContainEqual({ kind: 'timer', after: 200 });
+    expect(next(lost, ack(20), 202).effects).toContainEqual({ kind: 'timer', after: 20 });
+    expect(next(lost, ack(20), 390).effects).toContainEqual({ kind: 'timer', after: 80 });
   });
 
   it('survives a clock that steps', () => {
@@ -224,7 +224,32 @@ describe('the wait for an ACK', () => {
 
 describe('block numbers', () => {
   it('go on from 65535 with 0', () => {
-    expect([65534, 65535, 65536, 65537].map(wireBlock)).toEqual([65534, 65535, 0, 1]);
+    expect([65534, 65535, 65536, 65537].map((block) => wireBlock(block))).toEqual([65534, 65535, 0, 1]);
+  });
+
+  it('go on with 1 for a client that does not take 0', () => {
+    let step = next(newTransfer(terms(8 * 70_000, { blksize: 8 })), { kind: 'start' }, 0);
+    step = next(step.state, ack(0), 0);
+    for (let block = 1; block <= 65_535; block += 1) step = next(step.state, ack(block), block);
+    const tried: number[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      tried.push(wireBlock(step.state.sent, step.state.rollover));
+      step = next(next(step.state, ack(65_535), 70_000).state, timer, 70_000);
+    }
+    expect(tried).toEqual([0, 0, 1, 0]);
+    step = next(step.state, ack(1), 70_000);
+    expect([step.state.acked, step.state.rollover, wireBlock(step.state.sent, step.state.rollover)]).toEqual([65_536, 1, 2]);
+    for (let block = 65_537; block <= 70_001; block += 1) step = next(step.state, ack(block - 65_535), 70_000);
+    expect(step.effects).toEqual([{ kind: 'end', outcome: { kind: 'done', confirmed: true } }]);
+  });
+
+  it('stay with 0 for a client that has lost block 65536 three times', () => {
+    let step = next(newTransfer(terms(8 * 70_000, { blksize: 8 })), { kind: 'start' }, 0);
+    step = next(step.state, ack(0), 0);
+    for (let block = 1; block <= 65_535; block += 1) step = next(step.state, ack(block), block);
+    for (let round = 0; round < 3; round += 1) step = next(step.state, timer, 70_000);
+    step = next(step.state, ack(0), 70_000);
+    expect([step.state.acked, step.state.rollover, wireBlock(step.state.sent, step.state.rollover)]).toEqual([65_536, 0, 1]);
   });
 
   it.each([1, 3, 64])('wrap three times with a window of %i, and every block arrives once and in order', (windowsize) => {
@@ -253,7 +278,7 @@ describe('on a bad network', () => {
         const result = simulate(agreed, sky, client);
         expect(result.outcome.kind).toBe('done');
         expect(result.taken).toEqual(Array.from({ length: blockCount(agreed) }, (_, at) => at + 1));
-        const timeouts = result.now / 50;
+        const timeouts = result.now / 20;
         expect(result.sent).toBeLessThanOrEqual((2 * blockCount(agreed) + timeouts + 2) * agreed.windowsize);
       }),
       { numRuns: 1000 },

@@ -1,0 +1,216 @@
+// Every key of farm.yaml with its type, its default and what is said of a value that cannot be. docs/reference/farm.yaml.md describes them.
+import { z } from 'zod';
+import { type Ipv4, ipv4Number, mac, parseCidr, parseIpv4 } from '../base/addresses.ts';
+import { FarmError, sentence } from '../base/errors.ts';
+import type { LoaderChoice } from '../boot/plan.ts';
+import { optionNames, parseCustomOption } from '../dhcp/custom-options.ts';
+import { bootActions } from './actions.ts';
+import { nearest } from './complaints.ts';
+import { type FarmOption, type NodeIdentity, nameShape, type RelayPort } from './farm.ts';
+import { parseClientId, parseRelayId, parseUuid } from './identifiers.ts';
+import { longestSeconds, parseDuration, parseSize } from './quantities.ts';
+
+function issue(context: z.RefinementCtx, expected: string): never {
+  context.addIssue({ code: 'custom', message: `expected ${expected}` });
+  return z.NEVER;
+}
+
+const nameSchema = z.string().regex(nameShape, 'expected a host name: letters, digits and inner hyphens, at most 63');
+const portSchema = z.int().min(1).max(65_535);
+const addressSchema = z.string().transform((text, context) => parseIpv4(text) ?? issue(context, 'an IPv4 address such as 10.11.0.7'));
+const cidrSchema = z.string().transform((text, context) => parseCidr(text) ?? issue(context, 'an address with prefix length such as 10.11.0.1/24'));
+const rangeSchema = z.string().transform((text, context): { first: Ipv4; last: Ipv4 } => {
+  const [first, last, more] = text.split('-').map((part) => parseIpv4(part.trim()));
+  if (first === undefined || last === undefined || more !== undefined || ipv4Number(first) > ipv4Number(last)) {
+    return issue(context, 'two addresses, lower first, such as 10.11.0.10-10.11.0.250');
+  }
+  return { first, last };
+});
+const durationSchema = z
+  .union([z.string(), z.number()], { error: 'expected a time such as 90s, 30m, 12h, 7d or infinite' })
+  .transform((value, context) => parseDuration(value) ?? issue(context, `a time such as 90s, 30m, 12h, 7d or infinite, at most ${longestSeconds} s`));
+const sizeSchema = z
+  .union([z.string(), z.number()], { error: 'expected a size such as 64m or 1g' })
+  .transform((value, context) => parseSize(value) ?? issue(context, 'a size such as 64m or 1g'));
+
+const macSchema = z.string({ error: 'expected a MAC address as text: put it in quotes' }).transform((text, context) => {
+  try {
+    return mac(text);
+  } catch (error) {
+    return issue(context, `a MAC address: ${sentence(error)}`);
+  }
+});
+
+const clientIdSchema = z
+  .string({ error: 'expected a client id as text: put it in quotes' })
+  .transform((text, context) => parseClientId(text) ?? issue(context, 'option 61 in hex, two bytes at least, such as 01:52:54:00:12:34:56, or text:NAME'));
+const relayIdSchema = z
+  .string({ error: 'expected text, or hex: before hex digits, in quotes' })
+  .transform((text, context) => parseRelayId(text) ?? issue(context, 'text, or hex: before hex digits, 1 to 255 bytes'));
+const uuidSchema = z
+  .string({ error: 'expected a GUID as text: put it in quotes' })
+  .transform((text, context) => parseUuid(text) ?? issue(context, 'a GUID such as 4c4c4544-0035-3010-8054-b4c04f4e4431, not of zeros or ones only'));
+
+const optionsSchema = z
+  .record(z.string(), z.unknown())
+  .nullish()
+  .transform((given, context): readonly FarmOption[] => {
+    const options: FarmOption[] = [];
+    for (const [name, value] of Object.entries(given ?? {})) {
+      const option = readOption(name, value, context);
+      if (option === undefined) continue;
+      const twin = options.find(({ code }) => code === option.code);
+      if (twin !== undefined) context.addIssue({ code: 'custom', path: [name], message: `option ${option.code} is here twice: ${twin.name} is the same` });
+      options.push(option);
+    }
+    return options;
+  });
+
+function readOption(name: string, value: unknown, context: z.RefinementCtx): FarmOption | undefined {
+  try {
+    return { name, ...parseCustomOption(name, value) };
+  } catch (error) {
+    if (!(error instanceof FarmError)) throw error;
+    const known = optionNames();
+    const isUnknown = !/^\d+$/.test(name) && !known.includes(name);
+    const remedy = error.hint?.replace(/ \(options: .*\)$/s, '');
+    const message = `${error.message}${isUnknown ? nearest(name, known) : ''}${remedy === undefined ? '' : `: ${remedy}`}`;
+    context.addIssue({ code: 'custom', path: [name], message });
+    return undefined;
+  }
+}
+
+const unknownShape = z.strictObject({
+  policy: z.enum(['ignore', 'lease', 'register']),
+  limit: z.int().min(1).max(65_535).optional(),
+  window: durationSchema.optional(),
+  profile: z.string().optional(),
+});
+/** `lease`, or `{ policy: register, limit: 32, ... }`. */
+const unknownSchema = z
+  .preprocess((value) => (typeof value === 'string' ? { policy: value } : value), unknownShape)
+  .superRefine((unknown, context) => {
+    if (unknown.policy === 'register') return;
+    for (const key of ['limit', 'window', 'profile'] as const) {
+      if (unknown[key] !== undefined) context.addIssue({ code: 'custom', path: [key], message: 'this key is for `policy: register` only' });
+    }
+  });
+
+const networkShape = z.strictObject({
+  interface: z
+    .string()
+    .regex(/^[^\s/:]{1,15}$/, 'expected the name of a network interface, at most 15 characters')
+    .optional(),
+  via: z.string().optional(),
+  address: cidrSchema,
+  range: rangeSchema.optional(),
+  dynamic: rangeSchema.optional(),
+  router: addressSchema.optional(),
+  name_servers: z.array(addressSchema).default([]),
+  lease_time: durationSchema.optional(),
+  unknown: unknownSchema.optional(),
+  dhcp: z.enum(['full', 'proxy', 'off']).default('full'),
+  options: optionsSchema,
+});
+
+const loaderSchema = z.enum(['auto', 'ipxe', 'ipxe-snp', 'pxelinux', 'grub', 'shim', 'nbi'] satisfies readonly LoaderChoice[]);
+
+const profileShape = z.strictObject({
+  image: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]*$/, 'expected an image name such as debian-13')
+    .default('debian-13'),
+  kernel_args: z.array(z.string().regex(/^\S+$/, 'expected one kernel argument an entry, without blanks')).default([]),
+  console_login: z.boolean().default(false),
+  root: z.enum(['nfs', 'ram']).default('nfs'),
+  loader: loaderSchema.default('auto'),
+  boot: z.enum(bootActions).default('default'),
+  options: optionsSchema,
+});
+
+const relayPortShape = z.strictObject({ circuit: relayIdSchema.optional(), remote: relayIdSchema.optional(), relay: addressSchema.optional() });
+const relayPortSchema = relayPortShape.transform(({ circuit, remote, relay }, context): RelayPort => {
+  if (circuit === undefined && remote === undefined) return issue(context, '`circuit` or `remote`, or both');
+  return { ...(circuit === undefined ? {} : { circuit }), ...(remote === undefined ? {} : { remote }), ...(relay === undefined ? {} : { relay }) };
+});
+
+const nodeShape = z.strictObject({
+  id: z.int().min(1).max(65_535),
+  mac: macSchema.optional(),
+  client_id: clientIdSchema.optional(),
+  uuid: uuidSchema.optional(),
+  relay_port: relayPortSchema.optional(),
+  ip: addressSchema,
+  profile: z.string().default('default'),
+  loader: loaderSchema.optional(),
+  options: optionsSchema,
+});
+
+const tlsShape = z.strictObject({ certificate: z.string().min(1), key: z.string().min(1), port: portSchema.default(443) });
+const tftpShape = z.strictObject({
+  single_port: z.boolean().default(false),
+  // RFC 2348 has 8 to 65464; 1468 fits an Ethernet frame with its IPv4, UDP and TFTP headers.
+  largest_block: z.int().min(512).max(65_464).default(1468),
+});
+const uploadShape = z.strictObject({ limit: sizeSchema.default(1024 ** 3) });
+
+/** A map that may stand there empty, as `nodes:` does in a new farm. */
+function named<Value extends z.ZodType>(values: Value) {
+  return z
+    .record(nameSchema, values)
+    .nullish()
+    .transform((map): Record<string, z.output<Value>> => map ?? {});
+}
+
+export const farmSchema = z.strictObject({
+  name: nameSchema,
+  domain: z
+    .string()
+    .regex(/^([a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*)?$/i, 'expected a domain name such as farm.lan')
+    .default(''),
+  http_port: portSchema.default(80),
+  lease_time: durationSchema.default(43_200),
+  unknown: unknownSchema.default({ policy: 'ignore' }),
+  options: optionsSchema,
+  tls: tlsShape.optional(),
+  tftp: tftpShape.default({ single_port: false, largest_block: 1468 }),
+  upload: uploadShape.optional(),
+  networks: z.record(nameSchema, networkShape).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
+  profiles: named(profileShape).default({ default: profileShape.parse({}) }),
+  nodes: named(nodeShape).default({}),
+});
+
+export type FarmText = z.output<typeof farmSchema>;
+export type NetworkText = FarmText['networks'][string];
+export type NodeText = FarmText['nodes'][string];
+export type UnknownText = FarmText['unknown'];
+
+const shapes: Readonly<Record<string, z.ZodObject>> = {
+  '': farmSchema,
+  unknown: unknownShape,
+  tls: tlsShape,
+  tftp: tftpShape,
+  upload: uploadShape,
+  'networks.*': networkShape,
+  'networks.*.unknown': unknownShape,
+  'profiles.*': profileShape,
+  'nodes.*': nodeShape,
+  'nodes.*.relay_port': relayPortShape,
+};
+
+/** The keys that the map at `path` may have. */
+export function keysAt(path: readonly PropertyKey[]): readonly string[] {
+  const isNamed = ['networks', 'profiles', 'nodes'].includes(String(path[0]));
+  const pattern = path.map((key, index) => (index === 1 && isNamed ? '*' : String(key))).join('.');
+  return Object.keys(shapes[pattern]?.shape ?? {});
+}
+
+/** What a node is known by. */
+export function identityOf({ mac, client_id: clientId, uuid, relay_port: relayPort }: NodeText): NodeIdentity {
+  return {
+    ...(mac === undefined ? {} : { mac }),
+    ...(clientId === undefined ? {} : { clientId }),
+    ...(uuid === undefined ? {} : { uuid }),
+    ...(relayPort === undefined ? {} : { relayPort }),
+  };
+}
