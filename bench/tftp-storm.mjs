@@ -20,6 +20,7 @@ const seconds = 8;
 
 const source = `
   import { createSocket } from 'node:dgram';
+  import { once } from 'node:events';
   import { monitorEventLoopDelay } from 'node:perf_hooks';
   import { startTftpServer } from './src/tftp/server.ts';
   import { tftpFileBelow } from './src/tftp/files.ts';
@@ -27,6 +28,7 @@ const source = `
   import { systemClock } from './src/base/clock.ts';
   const [root, mode] = process.argv.slice(2);
   const echo = createSocket('udp4', (datagram, peer) => echo.send(datagram, peer.port, peer.address)).bind(0, '127.0.0.1');
+  await once(echo, 'listening');
   const service = await startTftpServer({
     address: ipv4('127.0.0.1'), port: 0, source: (path) => tftpFileBelow(root, path), log: () => {}, clock: systemClock,
     limits: { transfersPerClient: 1000 }, singlePort: mode === 'single',

@@ -1,10 +1,21 @@
 // State that survives a crash: an append-only file of JSON lines, fsynced in groups, compacted by replacing it whole.
-import { closeSync, fdatasync, fsyncSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { close, closeSync, fdatasync, fsync, fsyncSync, ftruncateSync, open, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { FarmError, systemCode } from './errors.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { FarmError, sentence } from './errors.ts';
+import { lineOf, parse, readIfThere, type Successor, write, writeAll, writeLater } from './journal-lines.ts';
+
+const dataToDisk = promisify(fdatasync);
+const toDisk = promisify(fsync);
+const openLater = promisify(open);
+const closeLater = promisify(close);
+
+/** Entries that `compactInTurns` writes at once: half a millisecond's work. */
+const linesInTurn = 200;
 
 /**
- * Each `append` is one line and one write(2): after a crash it is there whole or not at all (a torn last line is cut off at the next opening).
+ * Each `append` is one write(2): after a crash its lines are there or not from some line on (a torn last line is cut off at the next opening).
  * `append` returns at once; `stable()` settles when everything appended before the call is on disk.
  */
 export class Journal<Entry> {
@@ -16,6 +27,12 @@ export class Journal<Entry> {
   private syncing: Promise<void> | undefined;
   private queued: Promise<void> | undefined;
   private closed = false;
+  private compacting: Promise<void> | undefined;
+  private successor: Successor | undefined;
+  /** The successor is about to take over: what is promised from now on has to be on disk there. */
+  private takeover: Promise<void> | undefined;
+  /** The file has a new name that a crash may still undo. */
+  private isRenamed = false;
 
   private constructor(path: string, fd: number, size: number) {
     this.path = path;
@@ -34,48 +51,63 @@ export class Journal<Entry> {
   }
 
   append(entry: Entry): void {
-    const line = Buffer.from(`${JSON.stringify(entry)}\n`);
+    this.appendAll([entry]);
+  }
+
+  /** All of them in one write(2). If it throws, none is in the file; they are in the one that `compactInTurns` is writing. */
+  appendAll(entries: readonly Entry[]): void {
+    const lines = entries.map(lineOf).join('');
+    this.successor?.later.push(lines);
+    const bytes = Buffer.from(lines);
     try {
-      writeAll(this.fd, line);
+      writeAll(this.fd, bytes);
     } catch (error) {
       ftruncateSync(this.fd, this.size); // a disk that fills up takes part of a line, and the next one would be joined to it
       throw error;
     }
-    this.size += line.length;
+    this.size += bytes.length;
     this.dirty = true;
   }
 
   /** Settles when all appended so far is on disk. Calls that come while a sync runs share the next one. */
   stable(): Promise<void> {
+    const { takeover } = this;
+    if (takeover !== undefined) return takeover.then(() => this.stable());
     if (!this.dirty && this.syncing === undefined) return Promise.resolve();
-    if (this.syncing !== undefined) {
-      this.queued ??= this.syncing.then(
-        () => this.sync(),
-        () => this.sync(),
-      );
-      return this.queued;
-    }
-    return this.sync();
+    if (this.syncing === undefined) return this.sync();
+    this.queued ??= this.syncing.then(
+      () => this.sync(),
+      () => this.sync(),
+    );
+    return this.queued;
   }
 
   private sync(): Promise<void> {
     this.queued = undefined;
     if (this.closed) return Promise.resolve();
     this.dirty = false;
-    this.syncing = new Promise<void>((resolve, reject) => {
-      fdatasync(this.fd, (error) => {
-        this.syncing = undefined;
-        if (error) {
-          this.dirty = true; // what was not synced is not on disk, whoever asks next
-          reject(new FarmError('journal.sync', `${this.path} could not be written to disk: ${error.message}`, 'check the disk', error));
-        } else resolve();
-      });
-    });
+    this.syncing = this.syncNow(this.isRenamed);
     return this.syncing;
+  }
+
+  private async syncNow(isRenamed: boolean): Promise<void> {
+    try {
+      await dataToDisk(this.fd);
+      if (isRenamed) {
+        await directoryToDisk(dirname(this.path));
+        this.isRenamed = false;
+      }
+    } catch (error) {
+      this.dirty = true; // what was not synced is not on disk, whoever asks next
+      throw new FarmError('journal.sync', `${this.path} could not be written to disk: ${sentence(error)}`, 'check the disk', error);
+    } finally {
+      this.syncing = undefined;
+    }
   }
 
   /** Replaces the whole file by `entries`: written beside it, fsynced, renamed over it. Waits for the disk. If it throws, the old file stays. */
   compact(entries: Iterable<Entry>): void {
+    if (this.compacting !== undefined) throw new Error(`${this.path} is being compacted`);
     const beside = `${this.path}.new`;
     const fd = openSync(beside, 'w', 0o600);
     let size = 0;
@@ -88,7 +120,7 @@ export class Journal<Entry> {
     };
     try {
       for (const entry of entries) {
-        if (batch.push(`${JSON.stringify(entry)}\n`) === 1000) flush();
+        if (batch.push(lineOf(entry)) === 1000) flush();
       }
       flush();
       fsyncSync(fd);
@@ -100,53 +132,79 @@ export class Journal<Entry> {
     }
     renameSync(beside, this.path);
     syncDirectory(dirname(this.path));
+    this.goOnWith(openSync(this.path, 'a', 0o600), size);
+  }
+
+  private goOnWith(fd: number, size: number): void {
     const old = this.fd;
-    this.fd = openSync(this.path, 'a', 0o600);
+    this.fd = fd;
     this.size = size;
     const release = () => closeSync(old);
     if (this.syncing === undefined) release();
     else void this.syncing.then(release, release);
   }
 
+  /**
+   * As `compact`, in slices between which others have their turn; nobody waits for the disk but who calls `stable` at the very end. `entries` are taken one
+   * by one while the journal goes on: all that is appended meanwhile follows them, also what they say already. If it rejects, the old file stays.
+   */
+  compactInTurns(entries: Iterable<Entry>): Promise<void> {
+    this.compacting ??= this.replace(entries).finally(() => {
+      this.compacting = undefined;
+    });
+    return this.compacting;
+  }
+
+  private async replace(entries: Iterable<Entry>): Promise<void> {
+    const beside = `${this.path}.new`;
+    rmSync(beside, { force: true });
+    const successor: Successor = { fd: openSync(beside, 'a', 0o600), size: 0, later: [] };
+    this.successor = successor;
+    let begin: () => void = () => {};
+    try {
+      let slice: string[] = [];
+      for (const entry of entries) {
+        if (slice.push(lineOf(entry)) < linesInTurn) continue;
+        write(successor, slice);
+        slice = [];
+        await nextTurn();
+      }
+      write(successor, slice);
+      writeLater(successor);
+      await toDisk(successor.fd); // the bulk of it: nobody waits yet
+      this.takeover = new Promise((resolve) => {
+        begin = resolve;
+      });
+      writeLater(successor);
+      await toDisk(successor.fd); // all that was promised by the old file
+      writeLater(successor);
+      renameSync(beside, this.path);
+      this.goOnWith(successor.fd, successor.size);
+      this.dirty = true;
+      this.isRenamed = true;
+    } catch (error) {
+      closeSync(successor.fd);
+      rmSync(beside, { force: true });
+      throw error;
+    } finally {
+      this.successor = undefined;
+      this.takeover = undefined;
+      begin();
+    }
+  }
+
   async close(): Promise<void> {
     if (this.closed) return;
+    await this.compacting?.catch(() => {}); // whoever began it is told
     await this.stable();
     this.closed = true;
     closeSync(this.fd);
   }
 }
 
-function writeAll(fd: number, bytes: Buffer): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-}
-
 /** Every whole entry of a journal that somebody else may be writing; none if there is no such file. */
 export function readJournal<Entry>(path: string): Iterable<Entry> {
   return parse<Entry>(path, readIfThere(path));
-}
-
-function readIfThere(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    return Buffer.alloc(0);
-  }
-}
-
-function* parse<Entry>(path: string, text: Buffer): Iterable<Entry> {
-  let at = 0;
-  for (let line = 1; ; line++) {
-    const end = text.indexOf(0x0a, at);
-    if (end < 0) return;
-    try {
-      yield JSON.parse(text.toString('utf8', at, end));
-    } catch (error) {
-      const remedy = 'the disk or an editor damaged it; restore the file, or delete the line to lose that change only';
-      throw new FarmError('journal.damaged', `${path} line ${line} is not valid JSON`, remedy, error);
-    }
-    at = end + 1;
-  }
 }
 
 /** Makes a rename or a new name in `path` durable. */
@@ -156,5 +214,14 @@ export function syncDirectory(path: string): void {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+async function directoryToDisk(path: string): Promise<void> {
+  const fd = await openLater(path, 'r');
+  try {
+    await toDisk(fd);
+  } finally {
+    await closeLater(fd);
   }
 }

@@ -11,7 +11,7 @@ import { isTooSlow } from './pace.ts';
 import type { Pieces } from './pieces.ts';
 import { requestTarget } from './target.ts';
 import type { Turns } from './turns.ts';
-import { Uploads, type UploadTo } from './upload.ts';
+import { takeUpload, type UploadTo } from './upload.ts';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
@@ -67,7 +67,6 @@ export class Exchanges {
   private readonly limits: ExchangeLimits;
   private readonly pieces: Pieces;
   private readonly turns: Turns;
-  private readonly uploads: Uploads;
   private readonly underWay = new Set<Exchange>();
   private strangers: ReturnType<typeof fullBudget>;
 
@@ -76,7 +75,6 @@ export class Exchanges {
     this.limits = limits;
     this.pieces = pieces;
     this.turns = turns;
-    this.uploads = new Uploads();
     this.strangers = fullBudget(options.clock.now());
   }
 
@@ -180,7 +178,7 @@ export class Exchanges {
     const { request, response, client } = exchange;
     const place = client === undefined ? undefined : this.options.upload?.(client);
     exchange.moved = 0;
-    const taken = await this.uploads.take(place, path, request, (bytes) => {
+    const taken = await takeUpload(place, path, request, (bytes) => {
       exchange.moved = bytes;
     });
     exchange.moved = undefined;

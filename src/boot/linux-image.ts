@@ -16,7 +16,7 @@ export interface LinuxImage {
 }
 
 /** Bytes from the start of the file that hold the whole header. */
-export const linuxHeaderBytes = 0x268;
+const linuxHeaderBytes = 0x268;
 /** Relocatable kernels with `pref_address` and `init_size`: since 2.6.31, of 2009. Older ones say too little to place an initramfs. */
 const oldestProtocol = 0x020a;
 /** `loadflags` bit 0: the protected-mode part is loaded at 1 MiB. */

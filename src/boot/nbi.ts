@@ -21,7 +21,7 @@ export interface NbiHeader {
   readonly segments: readonly NbiSegment[];
 }
 
-export const nbiHeaderBytes = 512;
+const nbiHeaderBytes = 512;
 const magic = 0x1b031336;
 const linearEntry = 2 ** 31;
 const lastSegment = 4;

@@ -1,7 +1,7 @@
 // What a machine loads next, decided from what it says it is. Pure: the same client and plan always get the same answer.
 import type { Ipv4, Mac } from '../base/addresses.ts';
 import type { BootClient } from '../dhcp/pxe.ts';
-import type { BootFile } from '../dhcp/questions.ts';
+import type { BootFile, NothingToBoot } from '../dhcp/questions.ts';
 import { isBootable, type LoaderChoice, loaderFor } from './loaders.ts';
 
 export type { LoaderChoice } from './loaders.ts';
@@ -30,12 +30,6 @@ export interface BootPlan {
   readonly failedBoots?: number;
 }
 
-/** Why a machine gets an address and nothing to boot: a clause for the log. */
-export interface NothingToBoot {
-  readonly kind: 'nothing';
-  readonly reason: string;
-}
-
 /** `http://10.11.0.1`, with the port if it is not 80. */
 export function httpBase(plan: Pick<BootPlan, 'server' | 'httpPort'>): string {
   return `http://${plan.server}${plan.httpPort === 80 ? '' : `:${plan.httpPort}`}`;
@@ -47,7 +41,7 @@ export function scriptPath(node: string): string {
 }
 
 /** Path of the tar with what a node whose root is in memory has besides the image. It holds the farm's key: for that node only. */
-export function overlayPath(node: string): string {
+function overlayPath(node: string): string {
   return `/boot/${node}/overlay.tar`;
 }
 
@@ -73,12 +67,6 @@ export function nextBoot(client: BootClient, plan: BootPlan): BootFile | Nothing
   // With the whole path, under which the loader then finds what else it needs, whoever gave it its address.
   const path = `${imagePath(plan.image)}/loaders/${loaderFor(firmware, plan.loader, plan.failedBoots ?? 0)}`;
   return client.http ? { kind: 'url', url: `${httpBase(plan)}${path}` } : byTftp(path);
-}
-
-/** As `nextBoot`, where nobody asks why: undefined if there is nothing. */
-export function nextBootFile(client: BootClient, plan: BootPlan): BootFile | undefined {
-  const next = nextBoot(client, plan);
-  return next.kind === 'nothing' ? undefined : next;
 }
 
 function nothing(reason: string): NothingToBoot {

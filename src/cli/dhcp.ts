@@ -1,11 +1,16 @@
 // farm dhcp: why a machine gets what it gets.
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { type Ipv4, mac } from '../base/addresses.ts';
+import type { BootPlan } from '../boot/plan.ts';
+import { leasesFile, readLeases } from '../dhcp/lease-store.ts';
 import type { BootClient } from '../dhcp/pxe.ts';
 import { readActions } from '../farm/action-store.ts';
 import { actionNow } from '../farm/actions.ts';
 import { loadFarm } from '../farm/config.ts';
+import { stateDirectory } from '../farm/directory.ts';
 import { type DhcpQuestion, type DhcpWhy, explainDhcp } from '../farm/explain-dhcp.ts';
+import type { Node } from '../farm/farm.ts';
 import { Images } from '../farm/images.ts';
 import { bootPlan } from '../farm/planning.ts';
 import { indexFarm } from '../farm/registry.ts';
@@ -58,21 +63,21 @@ function explain(directory: string, text: string, { uuid, clientId, relay, circu
     ...(remote === undefined ? {} : { remoteId: remote }),
     ...(arch === undefined ? {} : { firmware: arch }),
   };
-  return explainDhcp(farm, indexFarm(farm), question, (node) =>
+  const plan = (node: Node): BootPlan | undefined =>
     bootPlan(farm, node, {
       images,
       kernelArgs: [],
       ordered: ({ name }) => ordered(name),
       packedRoot: ({ name, version }) => images.packedRoot(`${name}/${version}`),
-    }),
-  );
+    });
+  return explainDhcp(farm, indexFarm(farm), question, plan, readLeases(join(stateDirectory(directory), leasesFile), Date.now()));
 }
 
 function whyText({ verdict, node, steps, options, boot }: DhcpWhy): string {
   const heads: Record<DhcpWhy['verdict'], string> = {
     node: `It is ${node}.`,
     lease: 'It is no node; it gets an address for a time.',
-    register: 'It is no node; farm serve makes it one when it asks.',
+    register: 'It is no node; farm serve makes it one when it boots from the network.',
     silence: node === undefined ? 'It is no node, and gets no answer.' : `It is ${node}, and gets no answer there.`,
   };
   const rows = [

@@ -20,7 +20,8 @@ export function leasesCommand(): Command {
 
 /** What programs read; times are milliseconds since 1970, `end` is null for a lease without end. */
 function leaseRecord({ address, network, state, mac, key, hostName, since, until }: LeaseView): Readonly<Record<string, unknown>> {
-  return { address, network, state, mac, clientId: key, hostName, start: since, end: Number.isFinite(until) ? until : null };
+  const start = since === undefined ? undefined : Math.round(since);
+  return { address, network, state, mac, clientId: key, hostName, start, end: Number.isFinite(until) ? Math.round(until) : null };
 }
 
 /** The table that people read. */

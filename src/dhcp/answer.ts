@@ -6,14 +6,14 @@ import { onBootServer, onProxy } from './boot-answers.ts';
 import { type Asked, type DhcpAnswer, type DhcpContext, exchange, ignore, type Located } from './exchange.ts';
 import { messageTypes, option, readAddress, readU8 } from './options.ts';
 import type { DhcpPacket } from './packet.ts';
-import { discoverInPool, requestInPool } from './pool-answers.ts';
+import { bootpInPool, discoverInPool, requestInPool } from './pool-answers.ts';
 import { bootClient } from './pxe.ts';
 import type { DhcpAsker, DhcpHost, Placement } from './questions.ts';
 import { relayInformation } from './relay.ts';
 import { give, poolHost, refuse } from './replies.ts';
 import { wantedBy } from './requested.ts';
 
-export type { DhcpAnswer, DhcpContext, DhcpExchange, DhcpReason } from './exchange.ts';
+export type { DhcpAnswer, DhcpContext, DhcpExchange } from './exchange.ts';
 
 /** Pure but for the leases it is handed, and never throws, whatever the datagram, as long as the questions do not. */
 export function answer(request: DhcpPacket, context: DhcpContext): DhcpAnswer {
@@ -74,7 +74,7 @@ function decide(asked: Located, asker: DhcpAsker, placement: Placement, message:
   const host = placement.kind === 'host' ? placement.host : undefined;
   switch (message) {
     case 'BOOTP':
-      return onBootp(asked, host);
+      return onBootp(asked, asker, placement);
     case 'DISCOVER':
       return placement.kind === 'host' ? onDiscover(asked, placement.host) : discoverInPool(asked, asker, placement.pool);
     case 'REQUEST':
@@ -109,13 +109,13 @@ function nameOf(host: DhcpHost): string {
   return host.name ?? 'it';
 }
 
-function onBootp(asked: Located, host: DhcpHost | undefined): DhcpAnswer {
+function onBootp(asked: Located, asker: DhcpAsker, placement: Exclude<Placement, { readonly kind: 'nobody' }>): DhcpAnswer {
   const { sname } = asked.request;
+  const host = placement.kind === 'host' ? placement.host : undefined;
   const { server, names } = asked.context;
   if (sname !== '' && sname !== server && !names.includes(sname.toLowerCase())) return ignore(asked, 'other-server', `it calls ${JSON.stringify(sname)}`, host);
-  // RFC 1534 2: its lease would never end, and a range of such leases fills for good.
-  if (host === undefined) return ignore(asked, 'bootp-unregistered', 'a lease by BOOTP has no end: register the machine');
-  return isMisplaced(asked, host) ? ignore(asked, 'wrong-network', whereabouts(asked, host), host) : give('bootp', asked, host);
+  if (placement.kind === 'pool') return bootpInPool(asked, asker, placement.pool);
+  return isMisplaced(asked, placement.host) ? ignore(asked, 'wrong-network', whereabouts(asked, placement.host), host) : give('bootp', asked, placement.host);
 }
 
 function onRequest(asked: Located, host: DhcpHost, isSelecting: boolean): DhcpAnswer {

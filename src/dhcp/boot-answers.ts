@@ -4,7 +4,7 @@ import { usableFile } from './boot-options.ts';
 import { type DhcpAnswer, ignore, type Located } from './exchange.ts';
 import { composeBootServerAck, composeProxyOffer, takesProxy } from './proxy.ts';
 import type { DhcpAsker, DhcpHost } from './questions.ts';
-import { poolHost, reply } from './replies.ts';
+import { poolHost, reply, whyNothing } from './replies.ts';
 
 /** Boot information for a machine whose address is another's business. undefined: it has nothing to boot. */
 function bootHost(asked: Located, asker: DhcpAsker): DhcpHost | DhcpAnswer {
@@ -31,9 +31,10 @@ function nameBootFile(kind: 'proxy-offer' | 'boot-server', asked: Located, asker
   if (!takesProxy(client)) return ignore(asked, 'proxy', 'it says neither PXEClient nor HTTPClient');
   const host = bootHost(asked, asker);
   if ('kind' in host) return host;
-  const bootFile = context.questions.bootFile(client, host);
+  const next = context.questions.bootFile(client, host);
+  const bootFile = next?.kind === 'nothing' ? undefined : next;
   const file = usableFile(client, bootFile);
-  if (bootFile === undefined || file === undefined) return ignore(asked, 'no-boot-file', 'there is nothing for it to boot', host);
+  if (bootFile === undefined || file === undefined) return ignore(asked, 'no-boot-file', whyNothing(client, next) ?? 'there is nothing for it to boot', host);
   const compose = kind === 'proxy-offer' ? composeProxyOffer : composeBootServerAck;
   return reply(kind, asked, compose(asked, bootFile), { host, file });
 }

@@ -51,8 +51,6 @@ export type DhcpReason =
   | 'probing'
   /** The dynamic range has no free address. */
   | 'pool-full'
-  /** A BOOTP lease never ends: registered machines only. */
-  | 'bootp-unregistered'
   /** There is nothing for it to boot. */
   | 'no-boot-file'
   /** An option is not what its RFC says. */

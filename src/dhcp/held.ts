@@ -17,7 +17,7 @@ export class Held<Reply> {
   /** How many replies of each client wait. */
   private readonly clients = new Map<string, number>();
   private size = 0;
-  private readonly syncing = new Set<Promise<void>>();
+  private syncing: Promise<void> | undefined;
 
   constructor(options: HeldOptions<Reply>) {
     this.options = options;
@@ -37,14 +37,15 @@ export class Held<Reply> {
     return true;
   }
 
-  /** Asks for the sync of what was added since the last call: at the end of each turn of work. */
+  /** Asks for the sync of what was added, at the end of each turn of work; what comes while one runs shares the next. */
   flush(): void {
     const { batch } = this;
-    if (batch.length === 0) return;
+    if (batch.length === 0 || this.syncing !== undefined) return;
     this.batch = [];
-    const done = this.sync(batch);
-    this.syncing.add(done);
-    void done.finally(() => this.syncing.delete(done));
+    this.syncing = this.sync(batch).finally(() => {
+      this.syncing = undefined;
+      this.flush();
+    });
   }
 
   private async sync(batch: readonly { readonly client: string; readonly reply: Reply }[]): Promise<void> {
@@ -73,6 +74,6 @@ export class Held<Reply> {
   /** Settles when nothing waits any more. */
   async settled(): Promise<void> {
     this.flush();
-    await Promise.all(this.syncing);
+    while (this.syncing !== undefined) await this.syncing;
   }
 }

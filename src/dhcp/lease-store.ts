@@ -1,10 +1,10 @@
 // Dynamic leases that survive a crash: the rules of leases.ts with their journal, their clock and their probes. docs/decisions/leases.md says why so.
 import type { Ipv4 } from '../base/addresses.ts';
+import { fullBudget, spend } from '../base/budget.ts';
 import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import { Journal, readJournal } from '../base/journal.ts';
 import type { Log } from '../base/log.ts';
-import { fullBudget, spend } from './budget.ts';
 import { type LeaseEntry, parseLeaseEntry } from './lease-entry.ts';
 import type { LeaseView } from './lease-slot.ts';
 import { advanceLeaseTime, type LeaseTime, leaseNow, startLeaseTime } from './lease-time.ts';
@@ -25,7 +25,7 @@ export interface LeaseStoreOptions {
   readonly prober?: Prober;
 }
 
-/** The journal is rewritten when it is so many times longer than what it says, and longer than the floor: one line in four lives then. */
+/** The journal is rewritten when it has so many lines for each that counts, and more bytes than the floor. */
 const compactGrowth = 4;
 const compactFloor = 1 << 20;
 
@@ -53,7 +53,11 @@ export class LeaseStore implements Leases {
   private readonly journal: Journal<LeaseEntry>;
   private time: LeaseTime;
   private readonly bounded: { readonly log: Log };
-  private liveBytes: number;
+  /** In the journal. */
+  private lines: number;
+  /** Changes of this turn of the event loop: they go into the journal with one write. */
+  private pending: LeaseEntry[] = [];
+  private rewriting: Promise<void> | undefined;
   /** What is in memory is not all in the file, until it is rewritten. */
   private isBehind = false;
   private retryAt = Number.NEGATIVE_INFINITY;
@@ -68,7 +72,7 @@ export class LeaseStore implements Leases {
     this.table = table;
     this.time = startLeaseTime(clock.now(), elapsed(), last);
     this.bounded = { log: boundedLog(options.log, leaseNow(this.time), () => leaseNow(this.time)) };
-    this.liveBytes = lines === 0 ? 0 : (this.journal.size * table.size) / lines;
+    this.lines = lines;
   }
 
   /** Makes a pool known and has its first free addresses probed, so that the first client need not wait. At the start and when farm.yaml changes. */
@@ -99,7 +103,9 @@ export class LeaseStore implements Leases {
 
   /** Settles when all that was granted so far is on disk: no ACK is sent before. Rejects with `leases.unwritten` or `journal.sync`: then none is. */
   stable(): Promise<void> {
+    this.flush();
     if (!this.isBehind) return this.journal.stable();
+    if (this.rewriting !== undefined) return this.rewriting.then(() => this.stable());
     const hint = 'make room on the disk; clients that have no lease yet get none until then';
     return Promise.reject(new FarmError('leases.unwritten', `leases cannot be written to ${this.options.path}`, hint));
   }
@@ -107,7 +113,7 @@ export class LeaseStore implements Leases {
   /** Every address that is or was leased, in the clock's time. */
   list(): readonly LeaseView[] {
     const { time } = this;
-    return this.table.list(leaseNow(time)).map((view) => inClockTime(view, time.ahead));
+    return this.table.book.list(leaseNow(time)).map((view) => inClockTime(view, time.ahead));
   }
 
   counters(): ReadonlyMap<string, number> {
@@ -118,7 +124,9 @@ export class LeaseStore implements Leases {
     if (this.isClosed) return;
     this.isClosed = true;
     await this.options.prober?.close();
-    if (this.isBehind) this.rewrite(leaseNow(this.time));
+    this.flush();
+    await this.rewriting;
+    if (this.isBehind) await this.rewrite();
     await this.journal.close();
   }
 
@@ -150,33 +158,51 @@ export class LeaseStore implements Leases {
 
   private write(now: number): void {
     const changes = this.table.takeChanges();
-    if (this.isBehind) {
-      if (now >= this.retryAt) this.rewrite(now);
-      return;
+    if (changes.length > 0) {
+      if (this.pending.length === 0) queueMicrotask(() => this.flush());
+      this.pending.push(...changes);
     }
-    if (changes.length === 0) return;
-    try {
-      for (const entry of changes) this.journal.append(entry);
-    } catch (error) {
-      this.isBehind = true;
-      this.retryAt = now + retryMilliseconds;
-      this.options.log('error', 'lease.unwritten', { path: this.options.path, error: sentence(error) });
-      return;
-    }
-    if (this.journal.size > compactFloor + compactGrowth * this.liveBytes && now >= this.retryAt) this.rewrite(now);
+    if (this.isBehind && now >= this.retryAt) void this.rewrite();
   }
 
-  /** Writes the journal anew from memory. If that fails the old one stays, and is all right unless it was behind. */
-  private rewrite(now: number): void {
-    const { log, path } = this.options;
+  /** Appends what is pending, and sees to it that the file does not grow without end. */
+  private flush(): void {
+    const { pending: entries, journal } = this;
+    if (entries.length === 0) return;
+    this.pending = [];
+    if (this.isBehind && this.rewriting === undefined) return; // all of it is in memory, from which the file will be rewritten
+    const now = leaseNow(this.time);
     try {
-      this.journal.compact(this.table.lines(now));
+      journal.appendAll(entries);
+      this.lines += entries.length;
     } catch (error) {
-      if (!this.isBehind) this.bounded.log('error', 'lease.unwritten', { path, error: sentence(error) });
+      if (!this.isBehind) this.options.log('error', 'lease.unwritten', { path: this.options.path, error: sentence(error) });
+      this.isBehind = true;
       this.retryAt = now + retryMilliseconds;
       return;
     }
-    this.liveBytes = this.journal.size;
+    if (journal.size > compactFloor && this.lines > compactGrowth * this.table.book.owned && now >= this.retryAt) void this.rewrite();
+  }
+
+  /** Writes the journal anew from memory. If that fails the old one stays, and is all right unless it was behind. Never rejects. */
+  private rewrite(): Promise<void> {
+    this.rewriting ??= this.compact().finally(() => {
+      this.rewriting = undefined;
+    });
+    return this.rewriting;
+  }
+
+  private async compact(): Promise<void> {
+    const { log, path } = this.options;
+    const { lines } = this;
+    try {
+      await this.journal.compactInTurns(this.table.book.lines(leaseNow(this.time)));
+    } catch (error) {
+      if (!this.isBehind) this.bounded.log('error', 'lease.unwritten', { path, error: sentence(error) });
+      this.retryAt = leaseNow(this.time) + retryMilliseconds;
+      return;
+    }
+    this.lines += this.table.book.owned - lines;
     if (this.isBehind) log('info', 'lease.written', { path, bytes: this.journal.size });
     this.isBehind = false;
   }
@@ -198,7 +224,7 @@ export function readLeases(path: string, now: number): readonly LeaseView[] {
   for (const value of readJournal<unknown>(path)) replay.take(value);
   const { table, last } = replay.result();
   const time = startLeaseTime(now, 0, last);
-  return table.list(leaseNow(time)).map((view) => inClockTime(view, time.ahead));
+  return table.book.list(leaseNow(time)).map((view) => inClockTime(view, time.ahead));
 }
 
 function inClockTime(view: LeaseView, ahead: number): LeaseView {
@@ -218,7 +244,7 @@ function replayer(path: string, canProbe: (pool: string) => boolean): { readonly
     }
     const past = 'released' in entry ? entry.end : entry.at;
     last = Math.max(last ?? Number.NEGATIVE_INFINITY, past ?? entry.at);
-    table.replay(entry);
+    table.book.replay(entry);
   };
   return { take, result: () => ({ table, lines, last }) };
 }

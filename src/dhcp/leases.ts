@@ -1,10 +1,11 @@
 // Who gets which dynamic address, for how long: RFC 2131 sections 3.1, 3.2, 4.3.1 and 4.3.2, RFC 4039 (rapid commit), RFC 1534 (BOOTP).
 import { type Ipv4, inNetwork, ipv4Number, type Mac } from '../base/addresses.ts';
 import type { ProbeVerdict } from '../base/probe.ts';
+import { LeaseBook } from './lease-book.ts';
 import type { LeaseEntry } from './lease-entry.ts';
-import { PoolAddresses, type Slots } from './lease-pool.ts';
+import type { PoolAddresses } from './lease-pool.ts';
 import { LeaseProbing, type WantedProbe } from './lease-probing.ts';
-import { type AvoidReason, busyUntil, isHeldForOther, isLeased, type LeaseView, leaseLine, leaseView, letGo, type Owner, type Slot } from './lease-slot.ts';
+import { type AvoidReason, isHeldForOther, isLeased, leaseLine, type Owner, type Slot } from './lease-slot.ts';
 import type { LeaseClaim, LeaseGrant, LeaseOffer, Leases, Pool } from './questions.ts';
 
 /** How long an offered address is kept: a boot ROM collects offers for 4 s and repeats a lost REQUEST after 4, 8 and 16 s (RFC 2131 4.1). */
@@ -34,8 +35,7 @@ type AddressClaim = LeaseClaim & { readonly address: Ipv4 };
 
 /** State only. `now` must never go back (lease-time.ts). What is to be written, probed and told has to be taken from it after each call. */
 export class LeaseTable implements Leases {
-  private readonly slots: Slots = new Map();
-  private readonly pools = new Map<string, PoolAddresses>();
+  readonly book = new LeaseBook();
   private readonly probing: LeaseProbing;
   private readonly changes: LeaseEntry[] = [];
   private readonly conflicts: Conflict[] = [];
@@ -68,20 +68,15 @@ export class LeaseTable implements Leases {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
 
-  /** Addresses that are remembered. */
-  get size(): number {
-    return this.slots.size;
-  }
-
   /** Makes a pool known and has its first addresses probed, before anybody asks for one. */
   prepare(pool: Pool, now: number): void {
-    this.probing.stock(this.addresses(pool, now), now);
+    this.probing.stock(this.book.addresses(pool, now), now);
   }
 
   offer(claim: LeaseClaim, now: number): LeaseOffer {
     const { key } = claim;
     if (key.length > keyMax) return this.full(`its client identifier is longer than ${keyMax / 2} bytes`);
-    const pool = this.addresses(claim.pool, now);
+    const pool = this.book.addresses(claim.pool, now);
     for (const slot of [pool.clients.get(key), pool.offered(key)]) {
       if (slot !== undefined && isOpenTo(slot, pool, key, now)) return this.give(slot, pool, claim, now);
     }
@@ -128,7 +123,7 @@ export class LeaseTable implements Leases {
   }
 
   probed(address: Ipv4, verdict: ProbeVerdict, now: number): void {
-    const slot = this.slots.get(ipv4Number(address));
+    const slot = this.book.slots.get(ipv4Number(address));
     if (slot === undefined || !slot.isProbing) return;
     // Who answers at a leased address is its owner, who came back meanwhile.
     if (verdict.kind === 'answered' && !isLeased(slot, now)) {
@@ -148,8 +143,8 @@ export class LeaseTable implements Leases {
 
   request(claim: AddressClaim, now: number): LeaseGrant {
     const { address } = claim;
-    const pool = this.addresses(claim.pool, now);
-    const slot = pool.spans(ipv4Number(address)) ? this.slots.get(ipv4Number(address)) : undefined;
+    const pool = this.book.addresses(claim.pool, now);
+    const slot = pool.spans(ipv4Number(address)) ? this.book.slots.get(ipv4Number(address)) : undefined;
     const why = this.obstacle(pool, slot, claim, now);
     if (why !== undefined) {
       this.count('refused');
@@ -185,34 +180,15 @@ export class LeaseTable implements Leases {
     }
     pool.forget(key);
     const owner: Owner = { key, mac, hostName: hostName === undefined ? undefined : printable(hostName), since: now, released: false };
-    this.assign(slot, pool, owner, end, now);
+    this.book.assign(slot, pool, owner, end, now);
     this.changes.push(leaseLine(slot, owner));
     this.count('granted');
     return leaseSeconds;
   }
 
-  private assign(slot: Slot, pool: PoolAddresses, owner: Owner, end: number, now: number): void {
-    const before = pool.clients.get(owner.key);
-    if (before !== undefined && before !== slot) this.vacate(before, now);
-    disown(slot);
-    slot.owner = owner;
-    slot.leaseEnd = end;
-    letGo(slot);
-    pool.clients.set(owner.key, slot);
-    pool.settle(slot, now);
-  }
-
-  /** Nobody has the address any more. */
-  private vacate(slot: Slot, now: number): void {
-    disown(slot);
-    slot.leaseEnd = Math.min(slot.leaseEnd, now);
-    letGo(slot);
-    slot.pool.settle(slot, now);
-  }
-
   /** The address is free at once, and kept in mind for its owner. */
   release({ key, address, pool }: AddressClaim, now: number): boolean {
-    const slot = this.slots.get(ipv4Number(address));
+    const slot = this.book.slots.get(ipv4Number(address));
     if (slot?.owner?.key !== key || slot.pool.name !== pool.name || !isLeased(slot, now)) return false;
     slot.owner = { ...slot.owner, released: true };
     slot.leaseEnd = now;
@@ -223,21 +199,21 @@ export class LeaseTable implements Leases {
   }
 
   decline({ key, address, mac, pool: { name } }: AddressClaim, now: number): boolean {
-    const slot = this.slots.get(ipv4Number(address));
+    const slot = this.book.slots.get(ipv4Number(address));
     if (slot === undefined || slot.pool.name !== name) return false;
     const { pool } = slot;
     const isIts = isLeased(slot, now) ? slot.owner?.key === key : pool.offered(key) === slot;
     if (!isIts) return false;
     pool.forget(key);
     this.avoid(slot, 'declined', mac, now);
-    this.vacate(slot, now);
+    this.book.vacate(slot, now);
     this.changes.push({ declined: address, net: name, at: now, end: slot.avoidUntil });
     this.count('declined');
     return true;
   }
 
   overheard(address: Ipv4, server: Ipv4, now: number): void {
-    for (const pool of this.pools.values()) {
+    for (const pool of this.book.pools.values()) {
       const slot = pool.slot(ipv4Number(address));
       if (slot === undefined) continue;
       this.avoid(slot, 'elsewhere', server, now);
@@ -245,56 +221,6 @@ export class LeaseTable implements Leases {
       this.count('overheard');
     }
   }
-
-  /** Applies a line of the journal. They come in the order in which they were written, before anything else. */
-  replay(entry: LeaseEntry): void {
-    const pool = this.named(entry.net);
-    if ('declined' in entry) {
-      const slot = pool.claim(ipv4Number(entry.declined));
-      slot.avoid = 'declined';
-      slot.avoidUntil = entry.end;
-      this.vacate(slot, entry.at);
-      return;
-    }
-    const { lease, key, mac, host, at, end, released } = entry;
-    const owner: Owner = { key, mac, hostName: host, since: at, released: released === true };
-    this.assign(pool.claim(ipv4Number(lease)), pool, owner, end ?? Number.POSITIVE_INFINITY, at);
-  }
-
-  /** The lines of a journal that says as much as all that were written so far. */
-  *lines(now: number): Iterable<LeaseEntry> {
-    for (const slot of this.slots.values()) {
-      const { owner, address, pool, avoid, avoidUntil } = slot;
-      if (owner !== undefined) yield leaseLine(slot, owner);
-      else if (avoid === 'declined' && avoidUntil > now) yield { declined: address, net: pool.name, at: now, end: avoidUntil };
-    }
-  }
-
-  /** Every address that has or had an owner, or is avoided, in their order. */
-  list(now: number): readonly LeaseView[] {
-    const shown = [...this.slots.values()].filter((slot) => slot.owner !== undefined || busyUntil(slot) > now);
-    return shown.sort((a, b) => a.number - b.number).map((slot) => leaseView(slot, now));
-  }
-
-  private addresses(pool: Pool, now: number): PoolAddresses {
-    const addresses = this.named(pool.name);
-    addresses.configure(pool, now);
-    return addresses;
-  }
-
-  private named(name: string): PoolAddresses {
-    const known = this.pools.get(name);
-    if (known !== undefined) return known;
-    const made = new PoolAddresses(name, this.slots);
-    this.pools.set(name, made);
-    return made;
-  }
-}
-
-function disown(slot: Slot): void {
-  const { owner, pool } = slot;
-  if (owner !== undefined && pool.clients.get(owner.key) === slot) pool.clients.delete(owner.key);
-  slot.owner = undefined;
 }
 
 /** Whether the client may be offered this address. */

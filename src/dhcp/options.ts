@@ -1,5 +1,5 @@
 // Option values by their IANA names: RFC 2132, and 77 RFC 3004, 82 RFC 3046, 93/94/97 RFC 4578, 119 RFC 3397, 121 RFC 3442, 175 iPXE.
-import { type Ipv4, ipv4Bytes, ipv4FromBytes } from '../base/addresses.ts';
+import { type Ipv4, ipv4FromBytes, ipv4Number } from '../base/addresses.ts';
 import { WireError } from '../base/errors.ts';
 import { optionName } from './known-options.ts';
 
@@ -104,13 +104,15 @@ export function u8Value(value: number): Buffer {
 }
 
 export function u32Value(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
+  const bytes = Buffer.allocUnsafe(4);
   bytes.writeUInt32BE(value);
   return bytes;
 }
 
 export function addressesValue(addresses: readonly Ipv4[]): Buffer {
-  return Buffer.concat(addresses.map(ipv4Bytes));
+  const bytes = Buffer.allocUnsafe(4 * addresses.length);
+  for (const [index, address] of addresses.entries()) bytes.writeUInt32BE(ipv4Number(address), 4 * index);
+  return bytes;
 }
 
 export function textValue(text: string): Buffer {

@@ -88,20 +88,20 @@ export function decodePacket(datagram: Buffer): DhcpPacket {
   const yiaddr = takeAddress(reader);
   const siaddr = takeAddress(reader);
   const giaddr = takeAddress(reader);
-  const chaddr = reader.take(chaddrLength).subarray(0, hlen);
-  const sname = reader.take(snameLength);
-  const file = reader.take(fileLength);
+  reader.skip(chaddrLength + snameLength + fileLength);
+  const chaddr = datagram.subarray(chaddrAt, chaddrAt + hlen);
   const cookie = reader.left >= 4 && datagram.readUInt32BE(headerLength) === magicCookie;
 
-  const parts: [number, Buffer][] = [];
+  const options = new Map<number, Buffer>();
   let overloaded = 0;
   if (cookie) {
     reader.skip(4);
-    readOptions(reader, parts);
-    overloaded = overloadOf(parts);
+    readOptions(reader, options);
+    overloaded = overloadOf(options);
     // RFC 2131 4.1: the file field is read before sname.
-    if ((overloaded & 1) !== 0) readOptions(new ByteReader(datagram, fileAt, fileAt + fileLength), parts);
-    if ((overloaded & 2) !== 0) readOptions(new ByteReader(datagram, snameAt, snameAt + snameLength), parts);
+    if ((overloaded & 1) !== 0) readOptions(new ByteReader(datagram, fileAt, fileAt + fileLength), options);
+    if ((overloaded & 2) !== 0) readOptions(new ByteReader(datagram, snameAt, snameAt + snameLength), options);
+    options.delete(overload);
   }
   return {
     op: op === 1 ? 'request' : 'reply',
@@ -115,11 +115,11 @@ export function decodePacket(datagram: Buffer): DhcpPacket {
     siaddr,
     giaddr,
     chaddr,
-    sname: (overloaded & 2) !== 0 ? '' : untilNul(sname),
-    file: (overloaded & 1) !== 0 ? '' : untilNul(file),
+    sname: (overloaded & 2) !== 0 ? '' : untilNul(datagram, snameAt, snameLength),
+    file: (overloaded & 1) !== 0 ? '' : untilNul(datagram, fileAt, fileLength),
     cookie,
     vendor: cookie ? nothing : withoutTrailingZeros(reader.rest()),
-    options: joined(parts),
+    options,
   };
 }
 
@@ -129,7 +129,7 @@ function takeAddress(reader: ByteReader): Ipv4 {
 }
 
 /** Reads up to END; a missing END is tolerated because clients that fill the area to its last byte leave it out. */
-function readOptions(reader: ByteReader, parts: [number, Buffer][]): void {
+function readOptions(reader: ByteReader, options: Map<number, Buffer>): void {
   while (reader.left > 0) {
     const at = reader.offset;
     const code = reader.u8();
@@ -139,32 +139,26 @@ function readOptions(reader: ByteReader, parts: [number, Buffer][]): void {
     if (length > reader.left) {
       throw new WireError('dhcp.option', at, `option ${code} at offset ${at} claims ${length} bytes, ${reader.left} left`);
     }
-    parts.push([code, reader.take(length)]);
+    const value = reader.take(length);
+    const before = options.get(code);
+    if (before === undefined) options.set(code, value);
+    else if (code !== overload) options.set(code, Buffer.concat([before, value]));
   }
 }
 
 /** Which of `file` (1) and `sname` (2) hold options (RFC 2132 9.3). */
-function overloadOf(parts: readonly [number, Buffer][]): number {
-  const value = parts.find(([code]) => code === overload)?.[1];
+function overloadOf(options: ReadonlyMap<number, Buffer>): number {
+  const value = options.get(overload);
   if (value === undefined) return 0;
   const bits = value.length === 1 ? (value[0] ?? 0) : 0;
   if (bits < 1 || bits > 3) throw new WireError('dhcp.overload', headerLength, `option overload is ${value.toString('hex')}, not 01, 02 or 03`);
   return bits;
 }
 
-function joined(parts: readonly [number, Buffer][]): ReadonlyMap<number, Buffer> {
-  const options = new Map<number, Buffer>();
-  for (const [code, bytes] of parts) {
-    if (code === overload) continue;
-    const before = options.get(code);
-    options.set(code, before === undefined ? bytes : Buffer.concat([before, bytes]));
-  }
-  return options;
-}
-
-function untilNul(field: Buffer): string {
-  const nul = field.indexOf(0);
-  return field.toString('latin1', 0, nul === -1 ? field.length : nul);
+function untilNul(datagram: Buffer, at: number, length: number): string {
+  if (datagram[at] === 0) return '';
+  const nul = datagram.indexOf(0, at);
+  return datagram.toString('latin1', at, nul === -1 ? at + length : Math.min(nul, at + length));
 }
 
 function withoutTrailingZeros(bytes: Buffer): Buffer {
@@ -182,7 +176,7 @@ export function encodePacket(packet: DhcpPacket): Buffer {
   const { chaddr, options, vendor } = packet;
   if (chaddr.length > chaddrLength) throw new WireError('dhcp.field', chaddrAt, `hardware address of ${chaddr.length} bytes`);
   const length = packet.cookie ? datagramLength(options) : headerLength + vendor.length;
-  const bytes = Buffer.alloc(Math.max(length, shortestDatagram));
+  const bytes = Buffer.allocUnsafe(Math.max(length, shortestDatagram)).fill(0); // from the pool: a buffer of its own costs more than all that is written
   bytes[0] = packet.op === 'request' ? 1 : 2;
   bytes[1] = packet.htype;
   bytes[2] = chaddr.length;

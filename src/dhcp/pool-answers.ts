@@ -1,4 +1,4 @@
-// What is said to machines that lease an address: RFC 2131 sections 4.3.1 and 4.3.2, RFC 4039.
+// What is said to machines that lease an address: RFC 2131 sections 4.3.1 and 4.3.2, RFC 4039, RFC 1534 for BOOTP.
 import { inNetwork } from '../base/addresses.ts';
 import { claimOf } from './asker.ts';
 import { type DhcpAnswer, ignore, type Located } from './exchange.ts';
@@ -8,15 +8,24 @@ import { give, poolHost, refuse } from './replies.ts';
 import { wantedBy } from './requested.ts';
 
 export function discoverInPool(asked: Located, asker: DhcpAsker, pool: Pool): DhcpAnswer {
+  const rapid = asked.request.options.has(option.rapidCommit);
+  return offerInPool(rapid ? 'ack' : 'offer', asked, asker, pool, rapid);
+}
+
+/** RFC 1534 2: a client that asks by BOOTP knows of no lease time and asks once, so its address is its own for good, and granted at once. */
+export function bootpInPool(asked: Located, asker: DhcpAsker, pool: Pool): DhcpAnswer {
+  return offerInPool('bootp', asked, asker, { ...pool, leaseSeconds: Number.POSITIVE_INFINITY }, true);
+}
+
+function offerInPool(kind: 'offer' | 'ack' | 'bootp', asked: Located, asker: DhcpAsker, pool: Pool, rapid: boolean): DhcpAnswer {
   const { request, context, link } = asked;
   if (!inNetwork(pool.subnet, link)) return ignore(asked, 'wrong-network', `${link} is not in the network ${pool.name}`);
-  const rapid = request.options.has(option.rapidCommit);
   const claim = claimOf(request, asker, pool, rapid);
   if (claim === undefined) return ignore(asked, 'no-mac', 'it says nothing to know a lease by');
   const offered = context.leases.offer(claim, context.now);
   if (offered.kind === 'wait') return ignore(asked, 'probing', offered.why);
   if (offered.kind === 'full') return ignore(asked, 'pool-full', offered.why);
-  return give(rapid ? 'ack' : 'offer', asked, poolHost(pool, offered.address, offered.seconds), { pool, rapid });
+  return give(kind, asked, poolHost(pool, offered.address, offered.seconds), { pool, rapid: kind === 'ack' });
 }
 
 /**

@@ -84,14 +84,20 @@ export type BootFile =
   /** (67), and `file` if it fits. */
   | { readonly kind: 'url'; readonly url: string };
 
+/** Why a machine gets an address and nothing to boot: a clause for the log. */
+export interface NothingToBoot {
+  readonly kind: 'nothing';
+  readonly reason: string;
+}
+
 /** `full`: we give addresses; `proxy`: another server does, and we add what is to be booted; `off`: we are silent. */
 export type DhcpMode = 'full' | 'proxy' | 'off';
 
 /** All answer at once and from memory: they are asked for every datagram. */
 export interface DhcpQuestions {
   place(asker: DhcpAsker): Placement;
-  /** undefined: an address but nothing to boot. */
-  bootFile(client: BootClient, host: DhcpHost): BootFile | undefined;
+  /** undefined: an address but nothing to boot, and nothing to say of it. */
+  bootFile(client: BootClient, host: DhcpHost): BootFile | NothingToBoot | undefined;
   mode(link: Ipv4): DhcpMode;
 }
 

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:dgram';
 import { hostname } from 'node:os';
 import { type Ipv4, ipv4Any, parseIpv4 } from '../base/addresses.ts';
+import { answered, fullBudget, spend } from '../base/budget.ts';
 import type { Clock } from '../base/clock.ts';
 import { openUdp } from '../base/datagrams.ts';
 import { FarmError, sentence, systemCode, WireError } from '../base/errors.ts';
@@ -9,7 +10,6 @@ import { type FrameDoor, openFrames } from '../base/frames.ts';
 import type { Fields, Level, Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import { answer, type DhcpAnswer, type DhcpContext, type DhcpExchange } from './answer.ts';
-import { answered, fullBudget, spend } from './budget.ts';
 import { exchangeFields, exchangeLevel } from './exchange-line.ts';
 import { Held } from './held.ts';
 import { type Arrived, Intake } from './intake.ts';

@@ -70,13 +70,13 @@ export function bootFiles(live: LiveFarm, plan: (node: Node, action?: BootAction
 
   return {
     find: (path, client, action) => {
+      const request = menuRequest(path); // first: iPXE and PXELINUX look for theirs among the image's loaders
+      if (request !== undefined) return menu(request, client, action);
       const [, version, file] = imageFile.exec(path) ?? [];
       if (version !== undefined && file !== undefined) {
         const stage = file.startsWith('loaders/') ? 'loader' : 'kernel';
         return { body: { kind: 'file', directory: images, path: `${version}/${file}` }, stage, detail: file.replace('loaders/', '') };
       }
-      const request = menuRequest(path);
-      if (request !== undefined) return menu(request, client, action);
       if (path === 'boot' || path === 'boot/')
         return { body: { kind: 'text', text: index(live.published.farm.nodes) }, stage: 'seen', detail: 'list of menus' };
       if (!bareLoader.test(path)) return undefined;

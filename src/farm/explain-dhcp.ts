@@ -1,6 +1,7 @@
 // Why a machine gets the address, options and boot file that it gets: the same decisions as for a datagram, step by step in words.
 import type { Ipv4, Mac } from '../base/addresses.ts';
 import type { BootPlan } from '../boot/plan.ts';
+import type { LeaseView } from '../dhcp/lease-slot.ts';
 import type { BootClient } from '../dhcp/pxe.ts';
 import { bootOf, networkOptions, nodeOptions, type WhyBoot, type WhyOption } from './explain-reply.ts';
 import { cidrText, type Farm, type Network, type Node, type UnknownPolicy } from './farm.ts';
@@ -41,7 +42,13 @@ export interface DhcpWhy {
 }
 
 /** Pure. `plan` is how a node boots now; undefined if its image was never built. */
-export function explainDhcp(farm: Farm, registry: Registry, question: DhcpQuestion, plan: (node: Node) => BootPlan | undefined): DhcpWhy {
+export function explainDhcp(
+  farm: Farm,
+  registry: Registry,
+  question: DhcpQuestion,
+  plan: (node: Node) => BootPlan | undefined,
+  leases: readonly LeaseView[] = [],
+): DhcpWhy {
   const recognised = recognise(registry, question);
   const { network, step } = whereabouts(farm, registry, question, recognised?.node);
   const steps: readonly WhyStep[] = [
@@ -49,7 +56,8 @@ export function explainDhcp(farm: Farm, registry: Registry, question: DhcpQuesti
     ...identitySteps(registry, question, recognised?.by),
     ...(network === undefined || network.dhcp === 'full' ? [] : [{ about: 'policy', says: modeText(network) } as const]),
   ];
-  const why = recognised === undefined ? strangerWhy(farm, network) : nodeWhy(farm, recognised.node, network, plan, question);
+  const why =
+    recognised === undefined ? strangerWhy(farm, network, (name) => leaseOf(leases, name, question)) : nodeWhy(farm, recognised.node, network, plan, question);
   return { ...why, ...(network === undefined ? {} : { network: network.name }), steps: [...steps, ...why.steps] };
 }
 
@@ -59,19 +67,23 @@ function silence(...steps: readonly WhyStep[]): DhcpWhy {
 
 function nodeWhy(farm: Farm, node: Node, network: Network | undefined, plan: (node: Node) => BootPlan | undefined, { firmware }: DhcpQuestion): DhcpWhy {
   if (network?.dhcp === 'off') return { ...silence(), node: node.name };
-  if (network !== node.network) {
+  if (network === undefined || network !== node.network) {
     const says = `none: ${node.name} has ${node.address} of network ${node.network.name}, which is of no use where it asks`;
     return { ...silence({ about: 'address', says }), node: node.name };
+  }
+  const boot = bootOf(plan(node), node, firmware);
+  if (network.dhcp === 'proxy') {
+    const says = `none from farm: the other server has to give it ${node.address}, nodes.${node.name}.ip`;
+    return { verdict: 'node', node: node.name, address: node.address, steps: [{ about: 'address', says }], options: [], boot };
   }
   const steps: readonly WhyStep[] = [
     { about: 'address', says: `${node.address}, nodes.${node.name}.ip` },
     { about: 'lease', says: 'without end: the address is its own, and its root hangs on it' },
   ];
-  const boot = bootOf(plan(node), node, firmware);
   return { verdict: 'node', node: node.name, address: node.address, leaseSeconds: null, steps, options: nodeOptions(farm, node), boot };
 }
 
-function strangerWhy(farm: Farm, network: Network | undefined): DhcpWhy {
+function strangerWhy(farm: Farm, network: Network | undefined, had: (network: string) => LeaseView | undefined): DhcpWhy {
   if (network === undefined) return silence();
   const { unknown, dhcp } = network;
   const whose = unknown === farm.unknown ? 'unknown' : `networks.${network.name}.unknown`;
@@ -82,27 +94,27 @@ function strangerWhy(farm: Farm, network: Network | undefined): DhcpWhy {
     case 'register':
       return registerWhy(network, unknown, whose);
     case 'lease':
-      return leaseWhy(farm, network, whose);
+      return leaseWhy(farm, network, whose, had(network.name));
   }
 }
 
 function registerWhy({ name, range }: Network, { limit, windowSeconds, profile }: UnknownPolicy & { kind: 'register' }, whose: string): DhcpWhy {
   const time = windowSeconds === Number.POSITIVE_INFINITY ? 'as long as farm serve runs' : `${durationText(windowSeconds)} from the start of farm serve`;
-  const says = `${whose} is register: machines that boot from the network become nodes of profile ${profile.name}, up to ${limit}, for ${time}`;
+  const says = `${whose} is register: machines that boot from the network become nodes of profile ${profile.name}, up to ${limit}, for ${time}; the log says register.closed when that is over`;
   const policy: WhyStep = { about: 'policy', says };
   if (range === undefined) return silence(policy, { about: 'address', says: `none: network ${name} has no \`range\`` });
   const address: WhyStep = { about: 'address', says: `the next free one of ${range.first}-${range.last}, networks.${name}.range` };
   return { ...silence(policy, address), verdict: 'register' };
 }
 
-function leaseWhy(farm: Farm, network: Network, whose: string): DhcpWhy {
+function leaseWhy(farm: Farm, network: Network, whose: string, had: LeaseView | undefined): DhcpWhy {
   const { name, dynamic, leaseSeconds } = network;
   const policy: WhyStep = { about: 'policy', says: `${whose} is lease: machines that are in no registry get an address for a time` };
   if (dynamic === undefined) return silence(policy, { about: 'address', says: `none: network ${name} has no \`dynamic\`` });
   const origin = leaseSeconds === farm.leaseSeconds ? 'lease_time' : `networks.${name}.lease_time`;
   const steps: readonly WhyStep[] = [
     policy,
-    { about: 'address', says: `one of ${dynamic.first}-${dynamic.last}, networks.${name}.dynamic` },
+    { about: 'address', says: leaseText(had, `one of ${dynamic.first}-${dynamic.last}, networks.${name}.dynamic`) },
     { about: 'lease', says: `${durationText(leaseSeconds)}, ${origin}` },
   ];
   const boot = [{ client: 'any', how: 'nothing to boot: that is for nodes' }];
@@ -113,6 +125,17 @@ function leaseWhy(farm: Farm, network: Network, whose: string): DhcpWhy {
     options: networkOptions(farm, network),
     boot,
   };
+}
+
+/** The lease that the machine has or had in this network: by its client id, or its MAC address if none is given. */
+function leaseOf(leases: readonly LeaseView[], network: string, { mac, clientId }: DhcpQuestion): LeaseView | undefined {
+  const own = leases.filter((lease) => lease.network === network && (clientId === undefined ? lease.mac === mac : lease.key === clientId.toString('hex')));
+  return own.find(({ state }) => state === 'leased') ?? own.at(-1);
+}
+
+function leaseText(had: LeaseView | undefined, range: string): string {
+  if (had === undefined) return range;
+  return had.state === 'leased' ? `${had.address}, leased to it (farm leases)` : `${had.address}, which it had, if it is free; else ${range}`;
 }
 
 function modeText({ name, dhcp }: Network): string {

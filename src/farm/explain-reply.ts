@@ -1,7 +1,7 @@
 // What stands in the answer to a machine, and where in farm.yaml each value comes from: options, then what each kind of client boots.
 import { ipv4FromBytes, netmask } from '../base/addresses.ts';
 import { type BootPlan, nextBoot } from '../boot/plan.ts';
-import { optionName, optionType } from '../dhcp/known-options.ts';
+import { knownOption, optionName, optionType } from '../dhcp/known-options.ts';
 import type { BootClient } from '../dhcp/pxe.ts';
 import type { Farm, FarmOption, Network, Node } from './farm.ts';
 import { bytesText } from './identifiers.ts';
@@ -36,7 +36,7 @@ export function networkOptions(farm: Farm, network: Network, narrower: readonly 
     ...(farm.domain === '' ? [] : [fixed(15, farm.domain, 'domain')]),
   ];
   const custom = mergedOptions([scoped(farm.options, ''), scoped(network.options, `networks.${name}.`), narrower]).map(
-    (option): WhyOption => ({ code: option.code, name: optionName(option.code), value: optionText(option), from: option.from, always: option.always }),
+    (option): WhyOption => ({ code: option.code, name: customName(option), value: optionText(option), from: option.from, always: option.always }),
   );
   return [...standard.filter(({ code }) => custom.every((option) => option.code !== code)), ...custom].sort((a, b) => a.code - b.code);
 }
@@ -53,6 +53,11 @@ interface Scoped extends FarmOption {
 
 function scoped(options: readonly FarmOption[], prefix: string): readonly Scoped[] {
   return options.map((option) => ({ ...option, from: `${prefix}options.${option.name}` }));
+}
+
+/** An option without a name of its own is called as in farm.yaml. */
+function customName({ code, name }: FarmOption): string {
+  return knownOption(code) === undefined && !/^\d+$/.test(name) ? `${name}(${code})` : optionName(code);
 }
 
 /** Addresses and numbers where the option is known to have them. */

@@ -119,8 +119,9 @@ export interface Farm {
   readonly httpPort: number;
   /** HTTPS beside HTTP. */
   readonly tls: Tls | undefined;
-  readonly tftp: { readonly singlePort: boolean; readonly largestBlock: number };
-  /** Where nodes may write to, `limitBytes` each file; undefined: nowhere. */
+  /** `largestBlock` in bytes; undefined: what fits a frame of the interface. */
+  readonly tftp: { readonly singlePort: boolean; readonly largestBlock: number | undefined };
+  /** What nodes may send, `limitBytes` on disk for all files of a node together; undefined: nothing. */
   readonly upload: { readonly limitBytes: number } | undefined;
   /** Of networks that have none of their own. */
   readonly leaseSeconds: number;

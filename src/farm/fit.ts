@@ -1,5 +1,5 @@
 // How the values of farm.yaml fit together: networks that overlap, ranges outside them, two nodes with one name, address or identity.
-import { broadcastAddress, type Cidr, type Ipv4, inNetwork, ipv4Number, networkAddress } from '../base/addresses.ts';
+import { broadcastAddress, type Cidr, type Ipv4, inNetwork, ipv4FromNumber, ipv4Number, networkAddress } from '../base/addresses.ts';
 import { type Complaint, nearest } from './complaints.ts';
 import { type AddressRange, cidrText, inRange, type Network, type NodeIdentity, relayPortText, reserved } from './farm.ts';
 import { clientIdText } from './identifiers.ts';
@@ -57,14 +57,22 @@ export function networkComplaints(network: Network, text: NetworkText): readonly
 }
 
 /** A policy that the network itself has must be possible there; the farm's own goes for the networks where it is. */
-function policyComplaints({ name, unknown, dhcp, dynamic, range }: Network, text: NetworkText): readonly Complaint[] {
+function policyComplaints({ name, unknown, dhcp, dynamic, range, subnet }: Network, text: NetworkText): readonly Complaint[] {
   if (text.unknown === undefined || unknown.kind === 'ignore') return [];
   const path = ['networks', name, 'unknown'];
   if (dhcp !== 'full') return [{ path, message: `with \`dhcp: ${dhcp}\` the addresses of this network are not farm's to give` }];
   if (unknown.kind === 'lease' && dynamic === undefined)
-    return [{ path, message: 'to lease addresses the network needs `dynamic`, such as 10.11.0.100-10.11.0.199' }];
+    return [{ path, message: `to lease addresses the network needs \`dynamic\`, ${dynamicHint(subnet, range)}` }];
   if (unknown.kind === 'register' && range === undefined) return [{ path, message: 'to register machines the network needs `range`' }];
   return [];
+}
+
+/** Where it could be: behind `range`, which has to leave room. */
+function dynamicHint(subnet: Cidr, range: AddressRange | undefined): string {
+  const last = ipv4Number(broadcastAddress(subnet)) - 1;
+  const first = range === undefined ? last - Math.min(49, Math.floor((last - ipv4Number(subnet.address)) / 2)) : ipv4Number(range.last) + 1;
+  if (first <= last) return `such as ${ipv4FromNumber(first)}-${ipv4FromNumber(last)}`;
+  return `outside \`range\` ${range?.first}-${range?.last}: make that one shorter`;
 }
 
 /** The farm's own policy must be possible in one network at least. */

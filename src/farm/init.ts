@@ -129,6 +129,9 @@ networks:
     address: ${values.address.address}/${values.address.prefix}
     # Node addresses are taken from here.
     range: ${values.range}
+    # Machines that are in no registry get an address for a time (or, with register, become nodes):
+    # unknown: lease
+    # dynamic: an address range outside the one above
     # router: ${suggestedRouter(values.address)}
     # name_servers: [9.9.9.9]
 

@@ -9,7 +9,7 @@ import { readOverlaySources } from '../overlay/sources.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 import { configFile, loadFarm } from './config.ts';
 import { overlayDirectory, stateDirectory } from './directory.ts';
-import type { Farm } from './farm.ts';
+import type { Farm, Network } from './farm.ts';
 import { indexFarm, type Registry } from './registry.ts';
 import { templateValues } from './values.ts';
 
@@ -79,7 +79,10 @@ export class LiveFarm {
       return;
     }
     if (bound(before) !== bound(this.current.farm)) {
-      log('warn', 'config.restart', { reason: 'http_port, tls, tftp, or interface or address of a network changed', remedy: 'restart farm serve' });
+      log('warn', 'config.restart', {
+        reason: 'http_port, tls, tftp, or interface or address of a network changed, or its dhcp: off',
+        remedy: 'restart farm serve',
+      });
     }
     log('info', 'config.loaded', { nodes: this.current.farm.nodes.length, overlayFiles: this.current.overlay.length });
     for (const listener of this.listeners) listener(this.current);
@@ -109,10 +112,20 @@ export class LiveFarm {
   }
 }
 
+/** Whether DHCP is listened to on the network's card: for itself, or for the networks behind its relays. */
+export function hearsDhcp({ name, dhcp }: Network, networks: readonly Network[]): boolean {
+  return dhcp !== 'off' || networks.some((other) => other.link.kind === 'relayed' && other.link.via === name && other.dhcp !== 'off');
+}
+
 /** What sockets are made from: a change of it needs new ones. */
 function bound({ networks, httpPort, tls, tftp }: Farm): string {
   const direct = networks.filter(({ link }) => link.kind === 'direct');
-  return JSON.stringify([httpPort, tls ?? '', tftp, direct.map(({ link, server, subnet }) => [link.interface, server, subnet.prefix])]);
+  return JSON.stringify([
+    httpPort,
+    tls ?? '',
+    tftp,
+    direct.map((network) => [network.link.interface, network.server, network.subnet.prefix, hearsDhcp(network, networks)]),
+  ]);
 }
 
 /** The farm's openmosix.map. Empty of nodes, it is a comment. */

@@ -1,6 +1,6 @@
 // How a node boots now: its boot plan from the registry and the current image, and the DHCP service's questions answered from it.
 import type { BootAction, BootPlan } from '../boot/plan.ts';
-import { nextBootFile } from '../boot/plan.ts';
+import { nextBoot } from '../boot/plan.ts';
 import type { DhcpQuestions } from '../dhcp/questions.ts';
 import { Cards } from './cards.ts';
 import type { Farm, Node } from './farm.ts';
@@ -45,6 +45,11 @@ export function bootPlan(farm: Farm, node: Node, sources: BootSources): BootPlan
   };
 }
 
+/** Why `bootPlan` has none. */
+function withoutPlan({ profile: { name, image, root } }: Node): string {
+  return root === 'nfs' ? `its image ${image} is not built` : `its image ${image} is not built, or has no root in one file, which profile ${name} wants`;
+}
+
 function rootOf(kind: 'nfs' | 'ram', image: BootPlan['image'], { packedRoot }: BootSources): BootPlan['root'] | undefined {
   if (kind === 'nfs') return { kind };
   const packed = packedRoot?.(image);
@@ -57,8 +62,9 @@ export function dhcpQuestions(live: LiveFarm, plan: (node: Node) => BootPlan | u
     place: (asker) => place(asker, { farm: live.published.farm, registry: live.published, cards, register }),
     bootFile: (client, host) => {
       const node = host.name === undefined ? undefined : live.published.byName.get(host.name);
-      const boot = node === undefined ? undefined : plan(node);
-      return boot === undefined ? undefined : nextBootFile(client, boot);
+      if (node === undefined) return { kind: 'nothing', reason: 'it is no node of the farm' };
+      const boot = plan(node);
+      return boot === undefined ? { kind: 'nothing', reason: withoutPlan(node) } : nextBoot(client, boot);
     },
     mode: (link) => live.published.networkOf(link)?.dhcp ?? 'off',
   };

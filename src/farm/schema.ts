@@ -37,7 +37,7 @@ const macSchema = z.string({ error: 'expected a MAC address as text: put it in q
   try {
     return mac(text);
   } catch (error) {
-    return issue(context, `a MAC address: ${sentence(error)}`);
+    return issue(context, `a MAC address such as "52:54:00:12:34:56": ${sentence(error)}`);
   }
 });
 
@@ -67,6 +67,10 @@ const optionsSchema = z
   });
 
 function readOption(name: string, value: unknown, context: z.RefinementCtx): FarmOption | undefined {
+  if (value === null) {
+    context.addIssue({ code: 'custom', path: [name], message: 'it is empty: expected the value of a DHCP option' });
+    return undefined;
+  }
   try {
     return { name, ...parseCustomOption(name, value) };
   } catch (error) {
@@ -74,7 +78,7 @@ function readOption(name: string, value: unknown, context: z.RefinementCtx): Far
     const known = optionNames();
     const isUnknown = !/^\d+$/.test(name) && !known.includes(name);
     const remedy = error.hint?.replace(/ \(options: .*\)$/s, '');
-    const message = `${error.message}${isUnknown ? nearest(name, known) : ''}${remedy === undefined ? '' : `: ${remedy}`}`;
+    const message = `${error.message}${isUnknown ? nearest(name, known) : ''}${remedy === undefined ? '' : `; ${remedy}`}`;
     context.addIssue({ code: 'custom', path: [name], message });
     return undefined;
   }
@@ -88,7 +92,7 @@ const unknownShape = z.strictObject({
 });
 /** `lease`, or `{ policy: register, limit: 32, ... }`. */
 const unknownSchema = z
-  .preprocess((value) => (typeof value === 'string' ? { policy: value } : value), unknownShape)
+  .preprocess((value) => (typeof value === 'object' ? value : { policy: value }), unknownShape)
   .superRefine((unknown, context) => {
     if (unknown.policy === 'register') return;
     for (const key of ['limit', 'window', 'profile'] as const) {
@@ -128,7 +132,10 @@ const profileShape = z.strictObject({
   options: optionsSchema,
 });
 
-const relayPortShape = z.strictObject({ circuit: relayIdSchema.optional(), remote: relayIdSchema.optional(), relay: addressSchema.optional() });
+const relayPortShape = z.strictObject(
+  { circuit: relayIdSchema.optional(), remote: relayIdSchema.optional(), relay: addressSchema.optional() },
+  { error: ({ code }) => (code === 'invalid_type' ? 'expected what the relay adds, such as { circuit: "eth0" }' : undefined) },
+);
 const relayPortSchema = relayPortShape.transform(({ circuit, remote, relay }, context): RelayPort => {
   if (circuit === undefined && remote === undefined) return issue(context, '`circuit` or `remote`, or both');
   return { ...(circuit === undefined ? {} : { circuit }), ...(remote === undefined ? {} : { remote }), ...(relay === undefined ? {} : { relay }) };
@@ -149,8 +156,8 @@ const nodeShape = z.strictObject({
 const tlsShape = z.strictObject({ certificate: z.string().min(1), key: z.string().min(1), port: portSchema.default(443) });
 const tftpShape = z.strictObject({
   single_port: z.boolean().default(false),
-  // RFC 2348 has 8 to 65464; 1468 fits an Ethernet frame with its IPv4, UDP and TFTP headers.
-  largest_block: z.int().min(512).max(65_464).default(1468),
+  // RFC 2348 has 8 to 65464. Without it blocks fit the frames of the interface.
+  largest_block: z.int().min(512).max(65_464).optional(),
 });
 const uploadShape = z.strictObject({ limit: sizeSchema.default(1024 ** 3) });
 
@@ -173,7 +180,7 @@ export const farmSchema = z.strictObject({
   unknown: unknownSchema.default({ policy: 'ignore' }),
   options: optionsSchema,
   tls: tlsShape.optional(),
-  tftp: tftpShape.default({ single_port: false, largest_block: 1468 }),
+  tftp: tftpShape.default({ single_port: false }),
   upload: uploadShape.optional(),
   networks: z.record(nameSchema, networkShape).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
   profiles: named(profileShape).default({ default: profileShape.parse({}) }),

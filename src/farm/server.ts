@@ -1,7 +1,7 @@
 // One farm, served: its registry, its stores and every service of every network, started together and ended together.
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { FarmError } from '../base/errors.ts';
+import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import { type HttpRoutes, startHttpServer } from '../boot/http.ts';
@@ -14,8 +14,9 @@ import { openProber } from '../dhcp/prober.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 import { BootActions } from './action-store.ts';
 import { bootFiles } from './boot-files.ts';
+import { type CardWatch, watchCards } from './card-watch.ts';
 import { controlSocket, stateDirectory } from './directory.ts';
-import type { Node } from './farm.ts';
+import type { Network, Node } from './farm.ts';
 import { handOut } from './handed-out.ts';
 import { Images } from './images.ts';
 import { LiveFarm, type Published } from './live.ts';
@@ -82,6 +83,11 @@ class FarmServer implements Service {
   private readonly registrar: Registrar;
   private readonly shared: Shared;
   private readonly services: Service[];
+  /** By card: the service of its network that is tied to it. */
+  private readonly tied = new Map<string, { readonly network: Network; service: Service | undefined }>();
+  private cards: CardWatch | undefined;
+  /** What was said to be missing, said once. */
+  private missing: ReadonlySet<string> = new Set();
 
   constructor(options: FarmServerOptions, control: Service) {
     const { directory, log, clock } = options;
@@ -121,7 +127,7 @@ class FarmServer implements Service {
   }
 
   get sockets(): readonly string[] {
-    return this.services.flatMap(({ sockets }) => sockets);
+    return [...this.services, ...[...this.tied.values()].flatMap(({ service }) => service ?? [])].flatMap(({ sockets }) => sockets);
   }
 
   async start(): Promise<void> {
@@ -134,9 +140,12 @@ class FarmServer implements Service {
       if (network.link.kind !== 'direct') continue;
       for (const name of each) {
         const service = await starters[name](network, this.shared);
-        if (service !== undefined) this.services.push(service);
+        if (service === undefined) continue;
+        if (name === 'dhcp') this.tied.set(network.link.interface, { network, service });
+        else this.services.push(service);
       }
     }
+    this.cards = watchCards([...this.tied.keys()], (card) => this.renewDhcp(card));
     if (behindProxy !== undefined && wanted.includes('http')) this.services.push(await startBehindProxy(behindProxy, this.shared));
     live.watch();
     this.sayWhatIsMissing();
@@ -160,17 +169,44 @@ class FarmServer implements Service {
     }
   }
 
+  /** The card is another one now: its sockets are made anew. TFTP, HTTP and NFS have the address, whatever card it is on. */
+  private async renewDhcp(card: string): Promise<boolean> {
+    const tied = this.tied.get(card);
+    if (tied === undefined) return true;
+    const { log } = this.options;
+    try {
+      await tied.service?.close();
+      tied.service = undefined;
+      tied.service = await starters.dhcp(tied.network, this.shared);
+    } catch (error) {
+      const hint = error instanceof FarmError ? error.hint : undefined;
+      log('error', 'dhcp.not-reopened', { interface: card, error: sentence(error), hint });
+      return false;
+    }
+    log('warn', 'dhcp.reopened', { interface: card, reason: 'the interface was taken away and has come back' });
+    return true;
+  }
+
   /** A node whose image was never built gets an address and nothing to boot. */
   private sayWhatIsMissing(): void {
     const { nodes } = this.live.published.farm;
+    const { log } = this.options;
+    const before = this.missing;
+    const missing = new Set<string>();
+    // Farm.yaml changes with every machine that is registered: what was said is not said again.
+    const isNews = (what: string): boolean => {
+      missing.add(what);
+      return !before.has(what);
+    };
     for (const image of new Set(nodes.map(({ profile }) => profile.image))) {
-      if (this.images.current(image) === undefined) this.options.log('warn', 'image.missing', { image, remedy: `farm image build ${image}` });
+      if (this.images.current(image) === undefined && isNews(image)) log('warn', 'image.missing', { image, remedy: `farm image build ${image}` });
     }
     for (const image of new Set(nodes.filter(({ profile }) => profile.root === 'ram').map(({ profile }) => profile.image))) {
       const version = this.images.current(image);
-      if (version !== undefined && this.images.packedRoot(version) === undefined)
-        this.options.log('warn', 'image.no-ram-root', { image, version, remedy: `farm image build ${image}` });
+      if (version !== undefined && this.images.packedRoot(version) === undefined && isNews(version))
+        log('warn', 'image.no-ram-root', { image, version, remedy: `farm image build ${image}` });
     }
+    this.missing = missing;
   }
 
   private plan(node: Node, action?: BootPlan['action']): BootPlan | undefined {
@@ -193,7 +229,9 @@ class FarmServer implements Service {
   async close(): Promise<void> {
     this.live.close();
     this.registrar.close();
-    await Promise.all(this.services.splice(0).map((service) => service.close()));
+    await this.cards?.close();
+    const tied = [...this.tied.values()].map(({ service }) => service?.close());
+    await Promise.all([...tied, ...this.services.splice(0).map((service) => service.close())]);
     await this.leases.close();
     await this.views.close();
     await this.actions.close();

@@ -4,6 +4,7 @@ import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
+import type { UploadPlace } from '../base/upload.ts';
 import { proxySecret } from '../boot/forwarded.ts';
 import { type HttpRoutes, type HttpShared, startHttpServer } from '../boot/http.ts';
 import type { DhcpExchange } from '../dhcp/exchange.ts';
@@ -17,7 +18,7 @@ import { tftpBody } from './boot-files.ts';
 import { uploadDirectory } from './directory.ts';
 import type { Network } from './farm.ts';
 import type { HandOut } from './handed-out.ts';
-import type { LiveFarm } from './live.ts';
+import { hearsDhcp, type LiveFarm } from './live.ts';
 import { isRoutine } from './routes.ts';
 import type { Sightings } from './sightings.ts';
 import { handleKey } from './values.ts';
@@ -45,9 +46,9 @@ export interface Shared {
 export type Starter = (network: Network, shared: Shared) => Promise<Service | undefined>;
 
 export const starters: Readonly<Record<ServiceName | 'ndp', Starter>> = {
-  dhcp: async ({ server, link, dhcp, name }, { live, questions, leases, observe, log, clock }) => {
-    const relayed = live.published.farm.networks.some((other) => other.link.kind === 'relayed' && other.link.via === name && other.dhcp !== 'off');
-    if (dhcp === 'off' && !relayed) return undefined;
+  dhcp: async (network, { live, questions, leases, observe, log, clock }) => {
+    const { server, link } = network;
+    if (!hearsDhcp(network, live.published.farm.networks)) return undefined;
     return startDhcpServer({ address: server, interface: link.interface, questions, leases, observe, log, clock });
   },
   tftp: async ({ server }, { live, handOut, log, clock }) => {
@@ -86,7 +87,7 @@ export const starters: Readonly<Record<ServiceName | 'ndp', Starter>> = {
   nfs: async ({ server }, { live, views, sightings, log, clock }) =>
     startNfsServer({
       address: server,
-      portmap: false,
+      portmap: true,
       privileged: true,
       exports: views,
       key: handleKey(live.key),
@@ -116,7 +117,7 @@ export async function startBehindProxy(port: number, { live, routes, http, log, 
 }
 
 /** Where this address may write: a directory of the node's own. */
-function uploadPlace(live: LiveFarm, client: Ipv4): { readonly directory: string; readonly limit: number } | undefined {
+function uploadPlace(live: LiveFarm, client: Ipv4): UploadPlace | undefined {
   const { byAddress, farm } = live.published;
   const node = byAddress.get(client);
   if (node === undefined || farm.upload === undefined) return undefined;

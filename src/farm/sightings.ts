@@ -41,7 +41,8 @@ export class Sightings {
   /** `boots` if the message is the first of a boot. */
   asked({ mac, host, client, event }: DhcpExchange): { readonly boots: boolean } {
     if (mac === undefined) return { boots: false };
-    const detail = [client.firmware, client.loader === 'none' ? (client.bootp ? 'BOOTP' : 'an operating system') : client.loader].join(' ');
+    // Only what boots says its firmware.
+    const detail = client.loader === 'none' ? (client.bootp ? 'BOOTP' : 'an operating system') : `${client.firmware} ${client.loader}`;
     if (host?.name === undefined) {
       if (event === 'dhcp.ignore' || host !== undefined) this.note(mac, 'seen', host?.address, detail);
       return { boots: false };

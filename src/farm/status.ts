@@ -1,6 +1,6 @@
 // What `farm status` shows: every node of the registry with what was seen of it, and the machines that the farm does not know.
 import type { AgentReport } from '../cluster/report.ts';
-import type { Farm } from './farm.ts';
+import type { Farm, Node } from './farm.ts';
 import { isSilent, type Machine } from './observed.ts';
 
 /** What the node's own agent says. */
@@ -12,7 +12,7 @@ export interface AgentSummary extends Pick<AgentReport, 'id' | 'load' | 'cpus' |
 export interface NodeStatus {
   readonly name: string;
   readonly id: number;
-  /** Absent for a node that is known by something else. */
+  /** Of a node that is known by something else, the card that it asked with last; absent until then. */
   readonly mac?: string | undefined;
   readonly address: string;
   /** `off`: never seen; `silent`: its agent has stopped reporting; else the stage its boot has reached. */
@@ -41,14 +41,15 @@ export interface FarmStatus {
 }
 
 export function farmStatus(farm: Farm, machines: readonly Machine[], reports: ReadonlyMap<string, AgentReport>, serving: boolean, now: number): FarmStatus {
-  const byMac = new Map(machines.map((machine) => [machine.mac, machine]));
-  const known = new Set(farm.nodes.map(({ mac }) => mac));
+  const machineOf = machinesOf(farm, machines);
+  const known = new Set(farm.nodes.map((node) => node.mac ?? machineOf(node)?.mac));
   return {
     farm: farm.name,
     serving,
-    nodes: farm.nodes.map(({ name, id, mac, address }) => {
-      const machine = mac === undefined ? undefined : byMac.get(mac);
-      const common = { name, id, mac, address };
+    nodes: farm.nodes.map((node) => {
+      const { name, id, address } = node;
+      const machine = machineOf(node);
+      const common = { name, id, mac: node.mac ?? machine?.mac, address };
       if (machine === undefined || machine.stage === 'seen') return { ...common, stage: 'off' };
       const { since, lastSeen, bootedAt, reached, detail } = machine;
       return {
@@ -67,6 +68,15 @@ export function farmStatus(farm: Farm, machines: readonly Machine[], reports: Re
       .sort((a, b) => b.lastSeen - a.lastSeen)
       .map(({ mac, detail, lastSeen }) => ({ mac, detail, lastSeen })),
   };
+}
+
+/** What was seen of a node: under its MAC address, or of the card that had its address last and is no other node's. */
+function machinesOf(farm: Farm, machines: readonly Machine[]): (node: Node) => Machine | undefined {
+  const byMac = new Map(machines.map((machine) => [machine.mac, machine]));
+  const registered = new Set(farm.nodes.map(({ mac }) => mac));
+  const guests = machines.filter(({ mac, stage }) => stage !== 'seen' && !registered.has(mac)).sort((a, b) => a.lastSeen - b.lastSeen);
+  const byAddress = new Map(guests.map((machine) => [machine.address, machine]));
+  return ({ mac, address }) => (mac === undefined ? byAddress.get(address) : byMac.get(mac));
 }
 
 function summary(report: AgentReport | undefined): AgentSummary | undefined {

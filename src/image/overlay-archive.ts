@@ -6,7 +6,7 @@ import { type Base, type BaseObject, firstOverlayId, firstPrivateId } from '../t
 import { type TarEntry, tarEnd, tarHead, tarPadding } from './tar.ts';
 
 /** It is made in memory, for each node that boots; what is larger belongs in the image. */
-export const overlayBytesMax = 64 << 20;
+const overlayBytesMax = 64 << 20;
 
 /**
  * Every object that `client` sees in `base` and that the image's squashfs does not have under that name. Sorted by path; the same base and

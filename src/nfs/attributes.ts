@@ -1,33 +1,21 @@
-// Attributes on the wire: fattr3, wcc_data and sattr3 of RFC 1813 2.6.
-import type { ByteReader, ByteWriter } from '../base/bytes.ts';
-import { WireError } from '../base/errors.ts';
-import { readEnum, readHyper, readOptional, writeHyper, writeOptional } from '../rpc/xdr.ts';
-import type { AttributeChange, Attributes, Kind, Timestamp } from '../tree/tree.ts';
-
-/** ftype3 */
-const kindNumbers: Readonly<Record<Kind, number>> = { file: 1, directory: 2, block: 3, character: 4, symlink: 5, socket: 6, fifo: 7 };
-
-/** Of fattr3. */
-export const attributeBytes = 84;
-
-/** The largest offset and size that a number holds exactly. */
-export const fileSizeMax = Number.MAX_SAFE_INTEGER;
+// Attributes as the protocol has them, whatever its version: with the file system they belong to, and around a change.
+import type { Attributes, Timestamp } from '../tree/tree.ts';
 
 /** What space a file is said to take is its size rounded up to this: trees do not count blocks, and less than the size would mean a sparse file. */
-const blockBytes = 4096;
+export const blockBytes = 4096;
 
-const permissionBits = 0o7777;
-const nanosecondsMax = 999_999_999;
+/** What of a mode is permissions; the rest is the object's kind. */
+export const permissionBits = 0o7777;
+
 const secondsMax = 0xffff_ffff;
 
-/** Attributes as the protocol has them: with the file system they belong to. */
 export interface FileAttributes {
-  /** fsid3: whose view, and of which tree. The same for every object of a view, or the client would see mounts inside it. */
+  /** Whose view, and of which tree. The same for every object of a view, or the client would see mounts inside it. */
   readonly fsid: { readonly owner: number; readonly generation: number };
   readonly attributes: Attributes;
 }
 
-/** What an object was like before a change: enough for the client to see that it knew its latest state (wcc_attr). */
+/** What an object was like before a change: enough for the client to see that it knew its latest state (wcc_attr of RFC 1813 2.6). */
 export type Before = Pick<Attributes, 'size' | 'mtime' | 'ctime'>;
 
 export interface Wcc {
@@ -35,74 +23,11 @@ export interface Wcc {
   readonly after: FileAttributes | undefined;
 }
 
-export function writeFileAttributes(writer: ByteWriter, { fsid, attributes }: FileAttributes): void {
-  writer.u32(kindNumbers[attributes.kind]);
-  writer.u32(attributes.mode);
-  writer.u32(attributes.links);
-  writer.u32(attributes.uid);
-  writer.u32(attributes.gid);
-  writeHyper(writer, attributes.size);
-  writeHyper(writer, Math.ceil(attributes.size / blockBytes) * blockBytes);
-  writer.u32(attributes.device?.major ?? 0);
-  writer.u32(attributes.device?.minor ?? 0);
-  writer.u32(fsid.owner);
-  writer.u32(fsid.generation);
-  writeHyper(writer, attributes.id);
-  writeTime(writer, attributes.atime);
-  writeTime(writer, attributes.mtime);
-  writeTime(writer, attributes.ctime);
+export function allocatedBytes({ size }: Attributes): number {
+  return Math.ceil(size / blockBytes) * blockBytes;
 }
 
-/** nfstime3 counts from 1970 to 2106; what lies outside becomes its nearest end. */
-function writeTime(writer: ByteWriter, time: Timestamp): void {
-  writer.u32(Math.min(Math.max(time.seconds, 0), secondsMax));
-  writer.u32(time.nanoseconds);
-}
-
-export function readTime(reader: ByteReader): Timestamp {
-  const seconds = reader.u32();
-  const at = reader.offset;
-  const nanoseconds = reader.u32();
-  if (nanoseconds > nanosecondsMax) throw new WireError('nfs.time', at, `${nanoseconds} ns in a second`);
-  return { seconds, nanoseconds };
-}
-
-/** post_op_attr */
-export function writePostAttributes(writer: ByteWriter, attributes: FileAttributes | undefined): void {
-  writeOptional(writer, attributes, writeFileAttributes);
-}
-
-/** wcc_data */
-export function writeWcc(writer: ByteWriter, wcc: Wcc): void {
-  writeOptional(writer, wcc.before, (_, before) => {
-    writeHyper(writer, before.size);
-    writeTime(writer, before.mtime);
-    writeTime(writer, before.ctime);
-  });
-  writePostAttributes(writer, wcc.after);
-}
-
-/** sattr3. A size above `fileSizeMax` comes out above it. */
-export function readAttributeChange(reader: ByteReader): AttributeChange {
-  const mode = readOptional(reader, (from) => from.u32() & permissionBits);
-  const uid = readOptional(reader, (from) => from.u32());
-  const gid = readOptional(reader, (from) => from.u32());
-  const size = readOptional(reader, readHyper);
-  const atime = readTimeChange(reader);
-  const mtime = readTimeChange(reader);
-  return {
-    ...(mode !== undefined && { mode }),
-    ...(uid !== undefined && { uid }),
-    ...(gid !== undefined && { gid }),
-    ...(size !== undefined && { size }),
-    ...(atime !== undefined && { atime }),
-    ...(mtime !== undefined && { mtime }),
-  };
-}
-
-/** set_atime and set_mtime */
-function readTimeChange(reader: ByteReader): Timestamp | 'now' | undefined {
-  const how = readEnum(reader, ['keep', 'now', 'given'] as const);
-  if (how === 'keep') return undefined;
-  return how === 'now' ? 'now' : readTime(reader);
+/** Times count from 1970 to 2106 in both versions; what lies outside becomes its nearest end. */
+export function wireSeconds(time: Timestamp): number {
+  return Math.min(Math.max(time.seconds, 0), secondsMax);
 }

@@ -1,13 +1,15 @@
-// MOUNT version 3: a path becomes the handle of a directory. RFC 1813 appendix I.
+// MOUNT: a path becomes the handle of a directory. Version 3 (RFC 1813 appendix I) for NFS version 3, versions 1 and 2 (RFC 1094 appendix A) for NFS version 2.
 import type { Ipv4 } from '../base/addresses.ts';
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
 import type { Body } from '../rpc/message.ts';
 import { type Caller, nullProcedure, type Procedure, voidBody } from '../rpc/program.ts';
-import { readString, writeBool, writeOpaque, writeString } from '../rpc/xdr.ts';
+import { readString, writeBool, writeFixedOpaque, writeList, writeOpaque, writeString } from '../rpc/xdr.ts';
 import type { ObjectId, Tree } from '../tree/tree.ts';
 import type { ExportView, NfsEvent, NfsExports } from './exports.ts';
 import type { FileHandles } from './handles.ts';
 import { type Failure, Refusal, statusNumbers, statusOf } from './status.ts';
+import { filledHandle } from './v2/handle.ts';
+import { status2 } from './v2/status.ts';
 
 /** MNTPATHLEN */
 const pathMax = 1024;
@@ -30,13 +32,48 @@ interface Mounted {
 /** The statuses that mountstat3 shares with nfsstat3; any other reason is IO. */
 const mountFailures: readonly Failure[] = ['PERM', 'NOENT', 'IO', 'ACCES', 'NOTDIR', 'INVAL', 'NAMETOOLONG', 'NOTSUPP', 'SERVERFAULT'];
 
-/** The procedures of version 3, by number. */
-export function mount3(state: MountState): readonly Procedure[] {
+/** What the versions do not have in common: the result of MNT. */
+interface MountResult {
+  readonly ok: (writer: ByteWriter, handle: Buffer) => void;
+  readonly failed: (writer: ByteWriter, status: Failure) => void;
+}
+
+const result3: MountResult = {
+  ok: (writer, handle) => {
+    writer.u32(statusNumbers.OK);
+    writeOpaque(writer, handle);
+    writer.u32(1);
+    writer.u32(authSys);
+  },
+  failed: (writer, status) => writer.u32(statusNumbers[mountFailures.includes(status) ? status : 'IO']),
+};
+
+/** fhstatus: the number of a UNIX error, or the handle. */
+const result1: MountResult = {
+  ok: (writer, handle) => {
+    writer.u32(statusNumbers.OK);
+    writeFixedOpaque(writer, filledHandle(handle));
+  },
+  failed: (writer, status) => writer.u32(status2(status)),
+};
+
+/** The procedures of every version, by number. The versions share one list of mounts. U-Boot calls version 2 without asking for it. */
+export function mountVersions(state: MountState): ReadonlyMap<number, readonly Procedure[]> {
   const mounted = new Map<string, Mounted>();
+  const common = procedures(state, mounted, result1);
+  const exportAll = common.slice(-1); // EXPORTALL is EXPORT, which RFC 1094 does not say, and every server does
+  return new Map([
+    [1, [...common, ...exportAll]],
+    [2, [...common, ...exportAll]],
+    [3, procedures(state, mounted, result3)],
+  ]);
+}
+
+function procedures(state: MountState, mounted: Map<string, Mounted>, result: MountResult): readonly Procedure[] {
   const define = (name: string, run: (caller: Caller, args: ByteReader) => Body): Procedure => ({ name, once: false, run });
   return [
     nullProcedure,
-    define('MNT', ({ client }, args) => mountPath(state, mounted, client, readString(args, pathMax))),
+    define('MNT', ({ client }, args) => mountPath(state, mounted, result, client, readString(args, pathMax))),
     define('DUMP', () => listBody([...mounted.values()], writeMounted)),
     define('UMNT', ({ client }, args) => unmount(state, mounted, client, readString(args, pathMax))),
     define('UMNTALL', ({ client }) => unmountAll(state, mounted, client)),
@@ -44,19 +81,19 @@ export function mount3(state: MountState): readonly Procedure[] {
   ];
 }
 
-function mountPath(state: MountState, mounted: Map<string, Mounted>, client: Ipv4, path: string): Body {
+function mountPath(state: MountState, mounted: Map<string, Mounted>, result: MountResult, client: Ipv4, path: string): Body {
   try {
     const view = state.exports.mount(client, path);
     if (view === undefined) throw new Refusal('ACCES');
     const handle = state.handles.encode(view.owner, view.tree.generation, mountedDirectory(view));
     remember(mounted, { client, path });
     state.observe({ kind: 'mounted', client, path, owner: view.owner });
-    return { encode: (writer) => writeMountOk(writer, handle) };
+    return { encode: (writer) => result.ok(writer, handle) };
   } catch (error) {
     const status = statusOf(error) ?? 'SERVERFAULT';
     if (status === 'SERVERFAULT') state.fault(error);
     state.observe({ kind: 'refused', client, path, reason: status });
-    return { encode: (writer) => writer.u32(statusNumbers[mountFailures.includes(status) ? status : 'IO']) };
+    return { encode: (writer) => result.failed(writer, status) };
   }
 }
 
@@ -96,24 +133,8 @@ function unmountAll(state: MountState, mounted: Map<string, Mounted>, client: Ip
   return voidBody;
 }
 
-function writeMountOk(writer: ByteWriter, handle: Buffer): void {
-  writer.u32(statusNumbers.OK);
-  writeOpaque(writer, handle);
-  writer.u32(1);
-  writer.u32(authSys);
-}
-
-/** A linked list: each entry behind a TRUE, the end is a FALSE. */
 function listBody<Entry>(entries: readonly Entry[], write: (writer: ByteWriter, entry: Entry) => void): Body {
-  return {
-    encode: (writer) => {
-      for (const entry of entries) {
-        writeBool(writer, true);
-        write(writer, entry);
-      }
-      writeBool(writer, false);
-    },
-  };
+  return { encode: (writer) => writeList(writer, entries, write) };
 }
 
 function writeMounted(writer: ByteWriter, { client, path }: Mounted): void {

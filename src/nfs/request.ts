@@ -18,9 +18,18 @@ export interface NfsState {
   readonly fault: (error: unknown) => void;
 }
 
+/** What the version of the protocol and the transport under it have room for. */
+export interface Room {
+  /** The largest size of a file, and the largest offset. A larger file can be read as far as that. */
+  readonly fileSize: number;
+  /** The most that one READ, WRITE or listing carries, bytes. */
+  readonly transfer: number;
+}
+
 export interface Request {
   readonly client: Ipv4;
   readonly user: User;
+  readonly room: Room;
   readonly state: NfsState;
 }
 

@@ -1,17 +1,19 @@
-// The NFS server: NFS and MOUNT on one TCP port, and a port mapper beside them for clients that ask for it. RFC 1813.
+// The NFS server: NFS and MOUNT on one port, TCP and UDP, and on port 111 who tells clients that. RFC 1094, RFC 1813.
 import { randomBytes } from 'node:crypto';
 import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { RpcLimits } from '../rpc/limits.ts';
-import { type Mapping, portmap, portmapPort } from '../rpc/portmap.ts';
-import type { Program } from '../rpc/program.ts';
+import { mappingsOf } from '../rpc/portmap/mappings.ts';
+import { startPortmap } from '../rpc/portmap/server.ts';
+import type { Program, Transport } from '../rpc/program.ts';
 import { ReplyCache } from '../rpc/reply-cache.ts';
 import { startRpcServer } from '../rpc/server.ts';
 import type { NfsEvent, NfsExports } from './exports.ts';
 import { FileHandles } from './handles.ts';
-import { mount3 } from './mount.ts';
+import { mountVersions } from './mount.ts';
+import { nfs2 } from './v2/program.ts';
 import { nfs3 } from './v3/program.ts';
 import { writeVerifier } from './verifier.ts';
 
@@ -24,8 +26,17 @@ export interface NfsServerOptions {
   readonly address: Ipv4;
   /** Of NFS and MOUNT; 0 takes any free one. Default 2049. */
   readonly port?: number;
-  /** Whether to answer on port 111 too. Not needed by clients that are told the ports (mount options `port=`, `mountport=`). */
+  /** Whether over UDP too, which U-Boot and old kernels need. Default true. */
+  readonly udp?: boolean;
+  /** The only network interface that UDP is heard on. Without, its receive buffer is what net.core.rmem_max allows. */
+  readonly interface?: string;
+  /**
+   * Whether clients can ask port 111 where the programs are; with the system's rpcbind there, they are registered with it. Not needed by clients
+   * that are told the ports (mount options `port=`, `mountport=`), except for locks.
+   */
   readonly portmap: boolean;
+  /** What is served on the same sockets and made known on port 111 with them: the lock manager. */
+  readonly programs?: readonly Program[];
   readonly exports: NfsExports;
   /** Whether a client must use a source port below 1024, as exports(5) has it by default: else any program on a node could claim to be root. */
   readonly privileged: boolean;
@@ -41,7 +52,7 @@ export interface NfsService extends Service {
   readonly port: number;
 }
 
-/** Binds and serves. Throws `FarmError` `port.taken`, `port.denied` or `port.unusable`. */
+/** Binds and serves. Throws what `startRpcServer` throws. */
 export async function startNfsServer(options: NfsServerOptions): Promise<NfsService> {
   const { address, exports, log, clock, limits = {} } = options;
   const handles = new FileHandles(options.key);
@@ -51,33 +62,34 @@ export async function startNfsServer(options: NfsServerOptions): Promise<NfsServ
     logEvent(log, event);
     options.observe?.(event);
   };
+  const nfsState = { exports, handles, verifier, fault };
   const programs: readonly Program[] = [
-    { number: nfsProgram, versions: new Map([[3, nfs3({ exports, handles, verifier, fault })]]) },
-    { number: mountProgram, versions: new Map([[3, mount3({ exports, handles, observe, fault })]]) },
+    {
+      number: nfsProgram,
+      versions: new Map([
+        [2, nfs2(nfsState)],
+        [3, nfs3(nfsState)],
+      ]),
+    },
+    { number: mountProgram, versions: mountVersions({ exports, handles, observe, fault }) },
+    ...(options.programs ?? []),
   ];
-  const replies = new ReplyCache(clock);
+  const transports: readonly Transport[] = options.udp === false ? ['tcp'] : ['tcp', 'udp'];
   const nfs = await startRpcServer({
     name: 'nfs',
     address,
     port: options.port ?? defaultPort,
-    transports: ['tcp'],
+    transports,
+    ...(options.interface !== undefined && { interface: options.interface }),
     programs,
     privileged: options.privileged,
-    replies,
+    replies: new ReplyCache(clock),
     limits,
     log,
   });
   if (!options.portmap) return nfs;
   try {
-    const mapper = await startRpcServer({
-      name: 'portmap',
-      address,
-      port: portmapPort,
-      transports: ['tcp', 'udp'],
-      programs: [portmap(mappings(nfs.port))],
-      limits,
-      log,
-    });
+    const mapper = await startPortmap({ address, mappings: mappingsOf(programs, transports, nfs.port), limits, log, clock });
     const close = async () => {
       await Promise.all([nfs.close(), mapper.close()]);
     };
@@ -86,10 +98,6 @@ export async function startNfsServer(options: NfsServerOptions): Promise<NfsServ
     await nfs.close();
     throw error;
   }
-}
-
-function mappings(port: number): readonly Mapping[] {
-  return [nfsProgram, mountProgram].map((program) => ({ program, version: 3, protocol: 'tcp', port }));
 }
 
 function logEvent(log: Log, event: NfsEvent): void {

@@ -9,7 +9,9 @@ export interface RpcLimits {
   readonly connectionsPerClient: number;
   /** Calls of one connection that wait for a disk; more are not read. */
   readonly inFlight: number;
-  /** Bytes of answers that a connection may have waiting; then its calls are not read until it takes them. */
+  /** Calls of all clients over UDP that wait for a disk; more are dropped, and come again. */
+  readonly datagramsInFlight: number;
+  /** Bytes of answers that a connection may have waiting; then its calls are not read until it takes them. Over UDP, of all clients together. */
   readonly outputBytes: number;
   /** A connection without traffic for so many ms is closed. Kernel clients close theirs after 300 s themselves. */
   readonly idleTime: number;
@@ -22,6 +24,7 @@ export const defaultLimits: RpcLimits = {
   connections: 8192,
   connectionsPerClient: 64,
   inFlight: 128,
+  datagramsInFlight: 1024,
   outputBytes: 4 * 1024 * 1024,
   idleTime: 360_000,
   closingTime: 1000,

@@ -4,14 +4,14 @@ import { WireError } from '../base/errors.ts';
 import { readOpaque, readString } from './xdr.ts';
 
 /** RFC 5531 8.2: a credential or verifier body. */
-const authBodyMax = 400;
+export const authBodyMax = 400;
 /** RFC 5531 appendix A: AUTH_SYS machine name and supplementary groups. */
 const machineNameMax = 255;
 const groupsMax = 16;
 
-const rpcVersion = 2;
-const messageTypes = { call: 0, reply: 1 } as const;
-const flavors = { none: 0, unix: 1 } as const;
+export const rpcVersion = 2;
+export const messageTypes = { call: 0, reply: 1 } as const;
+export const flavors = { none: 0, unix: 1 } as const;
 
 /** Who calls, as the client claims. AUTH_UNIX is the older name of AUTH_SYS. */
 export type Credential =
@@ -30,7 +30,7 @@ export interface Call {
 /** A call that must be denied before anyone looks at its program (RFC 5531 9, reject_stat). */
 export type Denied =
   | { readonly kind: 'denied'; readonly xid: number; readonly reason: 'rpc-mismatch' }
-  | { readonly kind: 'denied'; readonly xid: number; readonly reason: 'bad-credential' };
+  | { readonly kind: 'denied'; readonly xid: number; readonly reason: keyof typeof authStatus };
 
 /** The result of a procedure: it writes itself; `tail` follows what it wrote and is sent without being copied. Its length is a multiple of four. */
 export interface Body {
@@ -54,8 +54,11 @@ const acceptStatus = {
   'system-error': 5,
 } as const;
 
-/** AUTH_BADCRED: also for flavors we do not speak, as the Linux server answers them; clients then try AUTH_SYS. */
-const authBadCredential = 1;
+/**
+ * auth_stat of RFC 5531 9. AUTH_BADCRED is also for flavors we do not speak, as the Linux server answers them; clients then try AUTH_SYS.
+ * AUTH_TOOWEAK is for a source port that any program may use.
+ */
+const authStatus = { 'bad-credential': 1, 'too-weak': 5 } as const;
 
 /**
  * Reads a call up to its arguments, where the reader is left. Throws `WireError` when there is not even an xid to answer to,
@@ -111,7 +114,7 @@ export function encodeReply(writer: ByteWriter, reply: Reply): void {
     if (reply.reason === 'rpc-mismatch') {
       writer.u32(rpcVersion);
       writer.u32(rpcVersion);
-    } else writer.u32(authBadCredential);
+    } else writer.u32(authStatus[reply.reason]);
     return;
   }
   writer.u32(0);

@@ -5,9 +5,17 @@ import { WireError } from '../base/errors.ts';
 import { type Body, type Call, type Credential, decodeCall, encodeReply, type Reply } from './message.ts';
 import type { ReplyCache } from './reply-cache.ts';
 
-/** What a procedure is told about its caller. */
-export interface Caller {
+export type Transport = 'tcp' | 'udp';
+
+/** Where a call came from. */
+export interface Peer {
   readonly client: Ipv4;
+  readonly port: number;
+  readonly transport: Transport;
+}
+
+/** What a procedure is told about its caller. */
+export interface Caller extends Peer {
   readonly credential: Credential;
 }
 
@@ -28,11 +36,16 @@ export interface Program {
 
 /** What the answers of one server depend on beside the call. */
 export interface Answering {
+  /** Whether only clients with a source port of `lastPrivilegedPort` or below are served. Default false. */
+  readonly privileged?: boolean;
   readonly programs: ReadonlyMap<number, Program>;
   readonly replies: ReplyCache | undefined;
   /** Told about each exception that a procedure should not have thrown. */
   readonly fault: (procedure: string, error: unknown) => void;
 }
+
+/** IANA's system ports, which Linux lets only CAP_NET_BIND_SERVICE use. */
+export const lastPrivilegedPort = 1023;
 
 /** A body with nothing in it, as of every NULL procedure. */
 export const voidBody: Body = { encode: () => {} };
@@ -41,11 +54,13 @@ export const voidBody: Body = { encode: () => {} };
 export const nullProcedure: Procedure = { name: 'NULL', once: false, run: () => voidBody };
 
 /** The answer to one message; throws `WireError` if it cannot even be answered. */
-export function answer(answering: Answering, client: Ipv4, message: Buffer): Reply | Promise<Reply> {
+export function answer(answering: Answering, peer: Peer, message: Buffer): Reply | Promise<Reply> {
   const reader = new ByteReader(message);
   const call = decodeCall(reader);
   if (call.kind === 'denied') return call;
   const { xid } = call;
+  // Whoever pings is told that we are there (rpcinfo of a user who is not root).
+  if (answering.privileged === true && peer.port > lastPrivilegedPort && call.procedure !== 0) return { kind: 'denied', xid, reason: 'too-weak' };
   const program = answering.programs.get(call.program);
   if (program === undefined) return { kind: 'program-unavailable', xid };
   const procedures = program.versions.get(call.version);
@@ -56,8 +71,8 @@ export function answer(answering: Answering, client: Ipv4, message: Buffer): Rep
   const procedure = procedures[call.procedure];
   if (procedure === undefined) return { kind: 'procedure-unavailable', xid };
   return procedure.once && answering.replies !== undefined
-    ? answering.replies.once(client, message, () => perform(answering, procedure, client, call, reader))
-    : perform(answering, procedure, client, call, reader);
+    ? answering.replies.once(peer.client, message, () => perform(answering, procedure, peer, call, reader))
+    : perform(answering, procedure, peer, call, reader);
 }
 
 /** Writes all of a reply but its tail, which it returns. A result that cannot be written is a bug, and answered as one. */
@@ -74,10 +89,11 @@ export function encodeAnswer(answering: Answering, writer: ByteWriter, reply: Re
   }
 }
 
-function perform(answering: Answering, procedure: Procedure, client: Ipv4, call: Call, args: ByteReader): Reply | Promise<Reply> {
+function perform(answering: Answering, procedure: Procedure, peer: Peer, call: Call, args: ByteReader): Reply | Promise<Reply> {
   const { xid } = call;
   try {
-    const body = procedure.run({ client, credential: call.credential }, args);
+    const { client, port, transport } = peer;
+    const body = procedure.run({ client, port, transport, credential: call.credential }, args);
     if (!(body instanceof Promise)) return { kind: 'success', xid, body };
     return body.then(
       (settled) => ({ kind: 'success', xid, body: settled }) as const,

@@ -1,19 +1,21 @@
 // The RPC server: binds TCP and UDP, gives each message to its program and the answer back. RFC 5531.
-import { createSocket, type Socket as DatagramSocket, type RemoteInfo } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type Ipv4, ipv4FromPeer } from '../base/addresses.ts';
-import { ByteWriter } from '../base/bytes.ts';
+import { openUdp } from '../base/datagrams.ts';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import { Connection } from './connection.ts';
+import { Datagrams } from './datagrams.ts';
 import { defaultLimits, type RpcLimits } from './limits.ts';
-import type { Reply } from './message.ts';
-import { type Answering, answer, encodeAnswer, type Program } from './program.ts';
+import { type Answering, answer, encodeAnswer, lastPrivilegedPort, type Peer, type Program, type Transport } from './program.ts';
 import type { ReplyCache } from './reply-cache.ts';
 
-/** What fits into a UDP datagram over IPv4; a longer answer cannot be sent. */
-const datagramMax = 65_507;
+/** Some clients' calls at once, each 32 KiB of WRITE or a whole datagram. What the system allows (net.core.rmem_max) unless UDP is tied to an interface. */
+const receiveBuffer = 4 * 1024 * 1024;
+
+/** How often a free port is looked for that both TCP and UDP have. */
+const portTries = 10;
 
 export interface RpcServerOptions {
   /** For the log and for people: `nfs`, `portmap`. */
@@ -21,9 +23,11 @@ export interface RpcServerOptions {
   readonly address: Ipv4;
   /** 0 takes any free port, the same for TCP and UDP. */
   readonly port: number;
-  readonly transports: readonly ('tcp' | 'udp')[];
+  readonly transports: readonly Transport[];
+  /** The only network interface that UDP is heard on; with it, its receive buffer can be as large as it should be. */
+  readonly interface?: string;
   readonly programs: readonly Program[];
-  /** Whether only clients with a source port below 1024 are served: on a Unix machine, only root can have one. Default false. */
+  /** Whether only clients with a source port below 1024 are served, beside NULL over UDP: on a Unix machine, only root can have one. Default false. */
   readonly privileged?: boolean;
   /** Remembers answers of procedures that must happen once. */
   readonly replies?: ReplyCache;
@@ -35,13 +39,25 @@ export interface RpcService extends Service {
   readonly port: number;
 }
 
-/** Binds and serves. Throws `FarmError` `port.taken`, `port.denied` or `port.unusable`. */
+/** Binds and serves. Throws `FarmError` `port.taken`, `port.privilege`, `address.absent`, `port.unusable` or one of `openUdp`. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcService> {
-  const { name, address, log } = options;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await start(options);
+    } catch (error) {
+      const unlucky = options.port === 0 && systemCode(error) === 'port.taken' && tries < portTries;
+      if (!unlucky) throw error;
+    }
+  }
+}
+
+async function start(options: RpcServerOptions): Promise<RpcService> {
+  const { name, address, log, replies, privileged = false, transports } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const answering: Answering = {
     programs: new Map(options.programs.map((program) => [program.number, program])),
-    replies: options.replies,
+    privileged,
+    replies,
     fault: (procedure, error) => log('error', 'rpc.fault', { server: name, procedure, error: error instanceof Error ? error.stack : String(error) }),
   };
   const closers: (() => Promise<void>)[] = [];
@@ -53,22 +69,24 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     return closing;
   };
   try {
-    if (options.transports.includes('tcp')) {
+    if (transports.includes('tcp')) {
       const connections = new Map<Connection, Ipv4>();
-      const server = createServer((socket) => {
-        const refusal = options.privileged === true && (socket.remotePort ?? 0) > lastPrivilegedPort ? 'not from a privileged port' : undefined;
-        accept(socket, refusal, connections, answering, limits, name, log);
-      });
+      const server = createServer((socket) => accept(socket, connections, answering, limits, name, log));
       port = await listen(server, address, port);
       closers.push(() => closeServer(server, connections, limits));
       sockets.push(`tcp ${address}:${port}`);
     }
-    if (options.transports.includes('udp')) {
-      const socket = createSocket('udp4');
-      port = await bindDatagrams(socket, address, port);
-      socket.on('message', (message, from) => void answerDatagram(socket, answering, message, from, name, log));
+    if (transports.includes('udp')) {
+      const { interface: device } = options;
+      const socket = await openUdp({ address, port, receiveBuffer, ...(device !== undefined && { interface: device }) });
       socket.on('error', (error) => log('warn', 'rpc.udp', { server: name, error: error.message }));
-      closers.push(() => new Promise((resolve) => socket.close(() => resolve())));
+      const datagrams = new Datagrams(socket, limits, {
+        answer: (peer, message) => answer(answering, peer, message),
+        encode: (writer, reply) => encodeAnswer(answering, writer, reply),
+        dropped: (client, reason) => log('debug', 'rpc.dropped', { server: name, client, reason }),
+      });
+      port = socket.address().port;
+      closers.push(() => closeDatagrams(datagrams, limits));
       sockets.push(`udp ${address}:${port}`);
     }
   } catch (error) {
@@ -78,19 +96,10 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   return { name, port, sockets, close };
 }
 
-/** IANA's system ports, which Linux lets only CAP_NET_BIND_SERVICE use. */
-const lastPrivilegedPort = 1023;
-
-function accept(
-  socket: Socket,
-  unprivileged: string | undefined,
-  connections: Map<Connection, Ipv4>,
-  answering: Answering,
-  limits: RpcLimits,
-  server: string,
-  log: Log,
-): void {
+function accept(socket: Socket, connections: Map<Connection, Ipv4>, answering: Answering, limits: RpcLimits, server: string, log: Log): void {
   const client = ipv4FromPeer(socket.remoteAddress ?? '');
+  const port = socket.remotePort ?? 0;
+  const unprivileged = answering.privileged === true && port > lastPrivilegedPort ? 'not from a privileged port' : undefined;
   const refusal = client === undefined ? 'not an IPv4 client' : (unprivileged ?? crowded(connections, client, limits));
   if (client === undefined || refusal !== undefined) {
     log('warn', 'rpc.refused', { server, client, reason: refusal });
@@ -98,8 +107,9 @@ function accept(
     socket.destroy();
     return;
   }
+  const peer: Peer = { client, port, transport: 'tcp' };
   const connection = new Connection(socket, limits, {
-    answer: (message) => answer(answering, client, message),
+    answer: (message) => answer(answering, peer, message),
     encode: (writer, reply) => encodeAnswer(answering, writer, reply),
     dropped: (reason) => log('warn', 'rpc.dropped', { server, client, reason }),
   });
@@ -115,23 +125,6 @@ function crowded(connections: ReadonlyMap<Connection, Ipv4>, client: Ipv4, limit
   return ofClient >= limits.connectionsPerClient ? `more than ${limits.connectionsPerClient} connections of one client` : undefined;
 }
 
-async function answerDatagram(socket: DatagramSocket, answering: Answering, message: Buffer, from: RemoteInfo, server: string, log: Log): Promise<void> {
-  const client = ipv4FromPeer(from.address);
-  if (client === undefined) return;
-  let reply: Reply;
-  try {
-    reply = await answer(answering, client, message);
-  } catch (error) {
-    log('debug', 'rpc.dropped', { server, client, reason: sentence(error) });
-    return;
-  }
-  const writer = new ByteWriter();
-  const tail = encodeAnswer(answering, writer, reply);
-  const datagram = tail === undefined ? writer.bytes() : Buffer.concat([writer.bytes(), tail]);
-  if (datagram.length > datagramMax) log('debug', 'rpc.dropped', { server, client, reason: `an answer of ${datagram.length} bytes does not fit a datagram` });
-  else socket.send(datagram, from.port, from.address, (error) => error && log('debug', 'rpc.udp', { server, client, error: error.message }));
-}
-
 function listen(server: Server, address: Ipv4, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -139,16 +132,6 @@ function listen(server: Server, address: Ipv4, port: number): Promise<number> {
       server.off('error', reject);
       const bound = server.address();
       resolve(typeof bound === 'object' && bound !== null ? bound.port : port);
-    });
-  });
-}
-
-function bindDatagrams(socket: DatagramSocket, address: Ipv4, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind(port, address, () => {
-      socket.off('error', reject);
-      resolve(socket.address().port);
     });
   });
 }
@@ -163,11 +146,22 @@ async function closeServer(server: Server, connections: ReadonlyMap<Connection, 
   clearTimeout(impatience);
 }
 
+async function closeDatagrams(datagrams: Datagrams, limits: RpcLimits): Promise<void> {
+  let impatience: NodeJS.Timeout | undefined;
+  await new Promise<void>((resolve) => {
+    impatience = setTimeout(resolve, limits.closingTime);
+    void datagrams.end().then(resolve);
+  });
+  clearTimeout(impatience);
+  await datagrams.close();
+}
+
 function bindError(error: unknown, name: string, address: Ipv4, port: number): unknown {
+  if (error instanceof FarmError) return error;
   const code = systemCode(error);
   const where = `${name} cannot listen on ${address} port ${port}`;
   if (code === 'EADDRINUSE') return new FarmError('port.taken', `${where}: another program has it`, `find it with: ss -lnp 'sport = :${port}'`, error);
-  if (code === 'EACCES') return new FarmError('port.denied', `${where}: not permitted`, 'ports below 1024 need root, or CAP_NET_BIND_SERVICE', error);
-  if (code === undefined) return error;
-  return new FarmError('port.unusable', `${where}: ${sentence(error)}`, 'the address must be one of this machine (ip -br address)', error);
+  if (code === 'EACCES') return new FarmError('port.privilege', `${where}: not permitted`, 'ports below 1024 need root, or CAP_NET_BIND_SERVICE', error);
+  if (code === 'EADDRNOTAVAIL') return new FarmError('address.absent', `${where}: it is no address of this machine`, 'list them with: ip -br address', error);
+  return code === undefined ? error : new FarmError('port.unusable', `${where}: ${sentence(error)}`, undefined, error);
 }

@@ -84,3 +84,12 @@ export function writeHyper(writer: ByteWriter, value: number): void {
   writer.u32(Math.floor(value / 0x1_0000_0000));
   writer.u32(value >>> 0);
 }
+
+/** A linked list, which RPC programs have for sequences of unknown length: each entry behind a TRUE, the end is a FALSE. */
+export function writeList<Entry>(writer: ByteWriter, entries: Iterable<Entry>, write: (writer: ByteWriter, entry: Entry) => void): void {
+  for (const entry of entries) {
+    writeBool(writer, true);
+    write(writer, entry);
+  }
+  writeBool(writer, false);
+}

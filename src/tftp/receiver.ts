@@ -1,12 +1,12 @@
 // One file on its way from a client: feeds the state machine of reception.ts and writes what it keeps.
 import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence, systemCode, WireError } from '../base/errors.ts';
+import type { UploadFile } from '../base/upload.ts';
 import type { Endpoint } from './endpoint.ts';
 import { decode, encode, errorCodes } from './packet.ts';
 import { newReception, type Reception, type ReceptionEvent, type ReceptionOutcome, receive } from './reception.ts';
 import type { UploadTerms } from './terms.ts';
 import { oneTimer } from './timer.ts';
-import type { UploadFile } from './upload.ts';
 
 export interface ReceiverOptions {
   readonly terms: UploadTerms;

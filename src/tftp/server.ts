@@ -7,6 +7,7 @@ import { openUdp } from '../base/datagrams.ts';
 import { sentence, WireError } from '../base/errors.ts';
 import type { Fields, Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
+import type { UploadName } from '../base/upload.ts';
 import { ownEndpoint, peerKey, sharedEndpoints } from './endpoint.ts';
 import type { TftpFile } from './files.ts';
 import { fittingBlock } from './mtu.ts';
@@ -14,7 +15,6 @@ import { pacer } from './pacer.ts';
 import { decode, encode } from './packet.ts';
 import { isRepeat } from './repeat.ts';
 import { type Ongoing, type Request, type Serving, serve } from './serving.ts';
-import type { UploadPlace } from './upload.ts';
 
 export interface TftpLimits {
   /** Transfers at once. 1024 nodes that are switched on together, at two sockets and 200 kB each, are within any server. */
@@ -47,7 +47,7 @@ export interface TftpServerOptions {
    */
   readonly source: (path: string, client: Ipv4) => Promise<TftpFile | undefined>;
   /** Where a client may write a file, undefined: nowhere. Without this function nobody may write. */
-  readonly upload?: (path: string, client: Ipv4) => Promise<UploadPlace | undefined>;
+  readonly upload?: (path: string, client: Ipv4) => Promise<UploadName | undefined>;
   /** Everything from the one port, for firewalls that know no TFTP. */
   readonly singlePort?: boolean;
   /** Bytes of the largest block. Undefined: what fits into one frame of the interface that has `address`. */

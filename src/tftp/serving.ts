@@ -3,6 +3,7 @@ import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Fields, Log } from '../base/log.ts';
+import { openUpload, type UploadFile, type UploadName } from '../base/upload.ts';
 import type { Endpoint, Peer } from './endpoint.ts';
 import type { TftpFile } from './files.ts';
 import { netasciiFile, netasciiReader } from './netascii.ts';
@@ -12,12 +13,11 @@ import { servedPath } from './path.ts';
 import { startReceiver, storageError } from './receiver.ts';
 import { startSender } from './sender.ts';
 import { agree, agreeUpload, type CommonTerms, type TermsMax } from './terms.ts';
-import { openUpload, type UploadFile, type UploadPlace } from './upload.ts';
 
 /** What the server has for its transfers. */
 export interface Serving {
   readonly source: (path: string, client: Ipv4) => Promise<TftpFile | undefined>;
-  readonly upload: ((path: string, client: Ipv4) => Promise<UploadPlace | undefined>) | undefined;
+  readonly upload: ((path: string, client: Ipv4) => Promise<UploadName | undefined>) | undefined;
   readonly log: Log;
   /** For what any stranger can cause with one datagram. */
   readonly logBriefly: (level: 'info' | 'warn', event: string, fields: Fields) => void;
@@ -132,13 +132,10 @@ async function write(serving: Serving, asked: Asked, mode: Mode, begun: (ongoing
 }
 
 /** Undefined if the client was told why there will be no upload. */
-async function openedUpload(serving: Serving, asked: Asked, place: UploadPlace, announced: number | undefined): Promise<UploadFile | undefined> {
+async function openedUpload(serving: Serving, asked: Asked, place: UploadName, announced: number | undefined): Promise<UploadFile | undefined> {
   const { client, peer, request } = asked;
   try {
-    const file = await openUpload(place);
-    if (announced === undefined || announced <= file.limit) return file;
-    await file.discard();
-    throw new FarmError('upload.full', `Only ${file.limit} more bytes may be stored`, `remove files from ${place.directory}`);
+    return await openUpload(place, announced);
   } catch (error) {
     const { code, message } = storageError(error);
     if (code === undefined) throw error;

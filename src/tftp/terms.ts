@@ -34,6 +34,8 @@ const defaultBlksize = 512;
 const blksizeRange = [8, 65_464] as const;
 /** RFC 7440 says 65535; a block number is read as at most this far ahead, so half the number space must stay free. */
 const windowsizeRange = [1, 32_767] as const;
+/** No window holds more. The receive buffer of a Linux socket takes 212,992 bytes by default, but counts a packet of 8 KiB as twice as much. */
+const windowBytes = 65_536;
 /** RFC 2349. */
 const timeoutRange = [1, 255] as const;
 
@@ -58,19 +60,21 @@ export function agreeUpload(asked: readonly TftpOption[], max: TermsMax): Upload
  * (RFC 2347). Of an option given twice the first counts. `tsize`: what to answer to a client's value, if anything.
  */
 function common(asked: readonly TftpOption[], max: TermsMax, tsize: (value: number) => number | undefined): CommonTerms {
-  const reply: TftpOption[] = [];
-  const agreed = new Map<string, number>();
+  const agreed = new Map<string, TftpOption & { readonly answer: number }>();
   const seen = new Set<string>();
   for (const { name, value } of asked) {
     const key = name.toLowerCase();
     if (seen.has(key)) continue;
     seen.add(key);
     const answer = /^\d{1,15}$/.test(value) ? answerTo(key, Number(value), max, tsize) : undefined;
-    if (answer === undefined) continue;
-    agreed.set(key, answer);
-    reply.push({ name, value: String(answer) });
+    if (answer !== undefined) agreed.set(key, { name, value, answer });
   }
-  return { blksize: agreed.get('blksize') ?? defaultBlksize, windowsize: agreed.get('windowsize') ?? 1, timeout: agreed.get('timeout'), reply };
+  const blksize = agreed.get('blksize')?.answer ?? defaultBlksize;
+  const window = agreed.get('windowsize');
+  const windowsize = Math.min(window?.answer ?? 1, Math.max(1, Math.floor(windowBytes / blksize)));
+  if (window !== undefined) agreed.set('windowsize', { ...window, answer: windowsize });
+  const reply = [...agreed.values()].map(({ name, answer }) => ({ name, value: String(answer) }));
+  return { blksize, windowsize, timeout: agreed.get('timeout')?.answer, reply };
 }
 
 /** What to answer to one option, undefined: nothing. */

@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from 'vitest';
 import { type Ipv4, mac } from '../../src/base/addresses.ts';
-import { type BootAction, type BootPlan, kernelCommandLine, type LoaderChoice, nextBoot, nextBootFile } from '../../src/boot/plan.ts';
+import { type BootAction, type BootPlan, kernelCommandLine, type LoaderChoice, nextBoot } from '../../src/boot/plan.ts';
 import type { BootClient } from '../../src/dhcp/pxe.ts';
 
 const plan: BootPlan = {
@@ -96,7 +96,7 @@ describe('what a loader gets', () => {
     ['U-Boot', { loader: 'uboot' }, '- U-Boot starts no kernel for x86-64'],
   ])('nothing if it is %s, and the log can say why', (_, values, expected) => {
     expect(next(values)).toBe(expected);
-    expect(nextBootFile(client(values), plan)).toBeUndefined();
+    expect(nextBoot(client(values), plan).kind).toBe('nothing');
   });
 
   it('never leads a client to the file that it has just loaded', () => {

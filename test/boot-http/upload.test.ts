@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openUpload } from '../../src/base/upload.ts';
 import type { UploadTo } from '../../src/boot/upload.ts';
 import { head, startWorld, type World } from './world.ts';
 
@@ -53,12 +54,21 @@ describe('a file that a node sends', () => {
     await expect.poll(() => (statSync(directory, { throwIfNoEntry: false }) === undefined ? [] : readdirSync(directory))).toEqual([]);
   });
 
-  it('takes the place of what a killed server left half, but not of what TFTP is writing', async () => {
+  it('takes the place of what a killed server left half', async () => {
     mkdirSync(directory, { recursive: true });
-    writeFileSync(join(directory, '.put-1-1'), 'x'.repeat(90_000));
-    writeFileSync(join(directory, '.upload-0123456789abcdef'), 'x');
+    writeFileSync(join(directory, '.upload-0123456789abcdef'), 'x'.repeat(90_000));
     expect(status(await put('core', 'x'.repeat(80_000)))).toBe('201');
-    expect(readdirSync(directory).sort()).toEqual(['.upload-0123456789abcdef', 'core']);
+    expect(readdirSync(directory)).toEqual(['core']);
+  });
+
+  it('counts with what TFTP is writing into the same directory, before and after that is whole', async () => {
+    const file = await openUpload({ directory, limit, name: 'by-tftp', replace: true });
+    await file.write(Buffer.alloc(50_000));
+    expect(status(await put('a', 'x'.repeat(50_000)))).toBe('413');
+    await file.commit();
+    expect(status(await put('a', 'x'.repeat(50_000)))).toBe('413');
+    expect(status(await put('a', 'x'.repeat(30_000)))).toBe('201');
+    await expect(openUpload({ directory, limit, name: 'more', replace: true }, 20_000)).rejects.toMatchObject({ code: 'upload.full' });
   });
 });
 

@@ -94,8 +94,8 @@ describe('a menu', () => {
     expect(files.find('grub/grub.cfg-01-52:54:00:12:34:56', stranger)?.menuOf?.name).toBe('n1');
   });
 
-  it('that only leads to the script takes no order with it', () => {
-    const found = files.find('autoexec.ipxe', n1);
+  it.each(['autoexec.ipxe', 'images/debian-13/0123456789ab/loaders/autoexec.ipxe'])('that only leads to the script takes no order with it: %s', (path) => {
+    const found = files.find(path, n1);
     expect([textOf(found)?.includes('chain --replace --autofree http://10.11.0.1/boot/n1.ipxe'), found?.menuOf]).toEqual([true, undefined]);
   });
 });

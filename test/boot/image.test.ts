@@ -43,7 +43,16 @@ afterAll(() => {
 describe.skipIf(skipped)(`a built image (root and ${programs.join(', ')} are needed)`, () => {
   test('has everything that a node boots, under a name made of its contents', () => {
     expect(image.version).toMatch(/^[0-9a-f]{12}$/);
-    expect(readdirSync(image.directory).sort()).toEqual(['initramfs', 'kernel', 'kernel.nbi', 'loaders', 'manifest.json', 'root', 'root.mtree', 'root.squashfs']);
+    expect(readdirSync(image.directory).sort()).toEqual([
+      'initramfs',
+      'kernel',
+      'kernel.nbi',
+      'loaders',
+      'manifest.json',
+      'root',
+      'root.mtree',
+      'root.squashfs',
+    ]);
     expect(readdirSync(join(image.directory, 'loaders')).sort()).toEqual([
       'LICENSES',
       'grubx64.efi',

@@ -93,7 +93,7 @@ describe('probing', () => {
     table.prepare(pool, later);
     expect(table.request(claimFor(1, pool, ipv4('10.11.0.10')), later).kind).toBe('granted');
     answerProbes(table, later, () => ({ kind: 'answered' }));
-    expect(table.list(later)[0]).toMatchObject({ address: '10.11.0.10', state: 'leased' });
+    expect(table.book.list(later)[0]).toMatchObject({ address: '10.11.0.10', state: 'leased' });
   });
 
   it('is bounded, and stops nobody in a flood: what cannot be probed in time is given unprobed', () => {

@@ -105,7 +105,7 @@ describe('an offer', () => {
     expect(table.takeChanges()).toHaveLength(1);
     expect(table.offer(rapid, noon + 4000)).toEqual({ kind: 'address', address: '10.11.0.10', seconds: leaseSeconds - 4 });
     expect(table.takeChanges()).toEqual([]);
-    expect(table.list(noon)).toMatchObject([{ address: '10.11.0.10', state: 'leased' }]);
+    expect(table.book.list(noon)).toMatchObject([{ address: '10.11.0.10', state: 'leased' }]);
   });
 
   it('to BOOTP is a lease without end', () => {
@@ -113,7 +113,7 @@ describe('an offer', () => {
     const bootp = claimOf(1, { ...pool, leaseSeconds: Number.POSITIVE_INFINITY }, { rapid: true });
     expect(table.offer(bootp, noon)).toMatchObject({ seconds: Number.POSITIVE_INFINITY });
     expect(table.takeChanges()).toMatchObject([{ lease: '10.11.0.10', end: null }]);
-    expect(table.list(noon * 2)).toMatchObject([{ state: 'leased', until: Number.POSITIVE_INFINITY }]);
+    expect(table.book.list(noon * 2)).toMatchObject([{ state: 'leased', until: Number.POSITIVE_INFINITY }]);
   });
 
   it('is not made to an identifier that no option can hold', () => {
@@ -196,7 +196,7 @@ describe('a range that changes', () => {
     expect(lease(table, 1, both, noon)).toBe('10.11.0.11');
     expect([2, 3].map((client) => lease(table, client, both, noon))).toEqual(['10.11.0.12', undefined]);
     const copy = newTable();
-    for (const line of table.lines(noon)) copy.replay(line);
+    for (const line of table.book.lines(noon)) copy.book.replay(line);
     expect([2, 3].map((client) => lease(copy, client, both, noon))).toEqual(['10.11.0.12', undefined]);
   });
 });
@@ -211,7 +211,7 @@ describe('an address that is given back', () => {
     expect(table.release(claimFor(2, pool, address), noon)).toBe(false);
     expect(table.release(claimFor(1, pool, address), noon)).toBe(true);
     expect(table.release(claimFor(1, pool, address), noon)).toBe(false);
-    expect(table.list(noon)).toMatchObject([{ state: 'released', until: noon }]);
+    expect(table.book.list(noon)).toMatchObject([{ state: 'released', until: noon }]);
     expect(lease(table, 1, pool, noon + 1)).toBe(address);
     table.release(claimFor(1, pool, address), noon + 2);
     expect(lease(table, 2, pool, noon + 3)).toBe(address);
@@ -262,5 +262,5 @@ it('shows no control characters of a host name', () => {
   const table = newTable();
   const pool = testPool('10.11.0.10-10.11.0.11');
   table.offer(claimOf(1, pool, { hostName: `a\u001b[2J${'b'.repeat(300)}`, rapid: true }), noon);
-  expect(table.list(noon)[0]?.hostName).toMatch(/^a\?\[2Jb{59}$/);
+  expect(table.book.list(noon)[0]?.hostName).toMatch(/^a\?\[2Jb{59}$/);
 });

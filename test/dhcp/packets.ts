@@ -49,7 +49,7 @@ export function farmOf(host: DhcpHost = node, bootFile: BootFile | undefined = u
   };
 }
 
-export const stranger: Placement = { kind: 'nobody', reason: 'unknown-machine', detail: 'nobody has registered it' };
+const stranger: Placement = { kind: 'nobody', reason: 'unknown-machine', detail: 'nobody has registered it' };
 
 export function request(options: readonly (readonly [number, Buffer])[], fields: Partial<DhcpPacket> = {}): DhcpPacket {
   return {

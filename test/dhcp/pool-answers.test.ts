@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { ipv4 } from '../../src/base/addresses.ts';
 import { answer, type DhcpContext } from '../../src/dhcp/answer.ts';
+import { LeaseTable } from '../../src/dhcp/leases.ts';
 import { option, readU32, textValue } from '../../src/dhcp/options.ts';
 import type { LeaseClaim, LeaseGrant, LeaseOffer, Leases, Pool } from '../../src/dhcp/questions.ts';
 import { farmOf, message, node, noLeases, request, requestedAddress, server, serverIdentifier, wants } from './packets.ts';
@@ -56,7 +57,10 @@ test.each([
   ['DECLINE of nothing', message('decline', [ours], stranger), { decline: () => true }, 'silence no-address'],
   ['RELEASE', message('release', [ours], { ...stranger, ciaddr: leased }), { release: () => true }, 'heard dhcp.release'],
   ['RELEASE of what it never had', message('release', [ours], { ...stranger, ciaddr: leased }), {}, 'silence no-lease'],
-  ['BOOTP: a lease without end is for registered machines', request([], stranger), offered, 'silence bootp-unregistered'],
+  ['BOOTP', request([], stranger), offered, 'BOOTP 10.11.0.120'],
+  ['BOOTP when all are taken', request([], stranger), offers({ kind: 'full', why: 'f' }), 'silence pool-full'],
+  ['BOOTP that calls another server', request([], { ...stranger, sname: 'otherhost' }), offered, 'silence other-server'],
+  ['BOOTP from a network that is not the pool’s', request([], { ...stranger, giaddr: ipv4('10.99.0.1') }), offered, 'silence wrong-network'],
 ] as const)('%s', (_, asked, leases, expected) => {
   expect(verdict(asked, farm(leases))).toBe(expected);
 });
@@ -65,6 +69,8 @@ test.each([
   ['an offer', message('discover', [], stranger), false],
   ['an ACK', message('request', [ours, own], stranger), true],
   ['an ACK by rapid commit', message('discover', [rapid], stranger), true],
+  ['a reply by BOOTP', request([], stranger), true],
+  ['a reply by BOOTP to a registered machine', request([]), false],
   ['the answer to INFORM', message('inform', [], { ...stranger, ciaddr: leased }), false],
   ['a NAK', message('request', [requestedAddress('192.168.1.5')], stranger), false],
   ['an ACK to a registered machine', message('request', [requestedAddress(node.address)]), false],
@@ -78,6 +84,23 @@ test('the reply has the lease’s time, its network, no name and no node', () =>
   expect([...said.packet.options.keys()]).toEqual([53, 54, 51, 1, 3, 15, 58, 59]);
   expect([51, 58, 59].map((code) => readU32(said.packet.options, code))).toEqual([600, 300, 525]);
   expect(said.exchange.host?.name).toBeUndefined();
+});
+
+test('who asks by BOOTP has its address at once and for good, as every later asker sees', () => {
+  const table = new LeaseTable(() => false);
+  const context = { ...farm(), leases: table };
+  const asked = request([], stranger);
+  const first = answer(asked, context);
+  expect(first).toMatchObject({
+    kind: 'reply',
+    commits: true,
+    packet: { yiaddr: pool.first },
+    exchange: { event: 'bootp.reply', host: { leaseSeconds: Number.POSITIVE_INFINITY } },
+  });
+  if (first.kind === 'reply') expect([51, 53, 54, 58, 80].filter((code) => first.packet.options.has(code))).toEqual([]);
+  expect(table.book.list(1000)).toMatchObject([{ address: pool.first, state: 'leased', until: Number.POSITIVE_INFINITY }]);
+  expect(answer(asked, { ...context, now: 10 ** 12 })).toMatchObject({ packet: { yiaddr: pool.first } });
+  expect(answer(message('discover', [], { chaddr: Buffer.from('525400888888', 'hex') }), context)).toMatchObject({ packet: { yiaddr: '10.11.0.101' } });
 });
 
 test('a lease without end has no T1', () => {

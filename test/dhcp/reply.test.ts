@@ -202,3 +202,14 @@ test('REQUEST and DISCOVER of one client are given the same options', () => {
   const ack = reply(message('request', [...pxeRom, requestedAddress(node.address), wants(1, 3, 66, 67)]), node, kernelFile);
   expect([...ack.options].slice(1)).toEqual([...offer.options].slice(1));
 });
+
+test.each([
+  ['a boot ROM', message('discover', pxeRom), 'nothing to boot: it is broken'],
+  ['a ROM that says nothing but BOOTP', request([]), 'nothing to boot: it is broken'],
+  ['an operating system', message('discover'), undefined],
+] as const)('that there is nothing to boot is said with its reason to the log, if it matters: %s', (_, asked, detail) => {
+  const context = farmOf(node);
+  const said = answer(asked, { ...context, questions: { ...context.questions, bootFile: () => ({ kind: 'nothing', reason: 'it is broken' }) } });
+  expect(said).toMatchObject({ kind: 'reply', packet: { file: '', siaddr: node.server } });
+  expect(said.exchange.detail).toBe(detail);
+});

@@ -35,7 +35,7 @@ describe('farm.yaml', () => {
       leaseSeconds: 43_200,
       unknown: { kind: 'ignore' },
       options: [],
-      tftp: { singlePort: false, largestBlock: 1468 },
+      tftp: { singlePort: false, largestBlock: undefined },
       profiles: [{ name: 'default', image: 'debian-13', kernelArgs: [], consoleLogin: false, root: 'nfs', loader: 'auto', boot: 'default' }],
     });
     expect(farm.tls).toBeUndefined();
@@ -117,6 +117,12 @@ describe('farm.yaml', () => {
     ['a lease without number', 'domain:', 'lease_time: soon\ndomain:', /lease_time: expected a time such as 90s, 30m/],
     ['a policy that is none', 'domain:', 'unknown: leese\ndomain:', /unknown.policy: expected ignore, lease or register, not "leese" \(did you mean lease\?\)/],
     ['leases without a dynamic range', 'domain:', 'unknown: lease\ndomain:', /^\/f\/farm.yaml:2:10: unknown: to lease addresses a network needs `dynamic`/],
+    ['a policy that is no word', 'domain:', 'unknown: true\ndomain:', /unknown.policy: expected ignore, lease or register, not true/],
+    ['leases where none can be', 'interface: eth1', 'interface: eth1\n    unknown: lease', /needs `dynamic`, such as 10.11.0.100-10.11.0.254$/m],
+    ['an option without a value', 'domain:', 'options: { routers: }\ndomain:', /:2:\d+: options.routers: it is empty: expected the value of a DHCP option/],
+    ['an option that is not to be set', 'domain:', 'options: { 12: me }\ndomain:', /options.12: option host-name\(12\) cannot be set: .*name; leave it out/],
+    ['half a MAC address', '52-54-00-12-34-57', '52-54-00', /nodes.n2.mac: expected a MAC address such as "52:54:00:12:34:56": "52-54-00" is not/],
+    ['a relay port of text', 'id: 2', 'id: 2, relay_port: eth0', /nodes.n2.relay_port: expected what the relay adds, such as \{ circuit: "eth0" \}/],
     ['a limit for leases', 'domain:', 'unknown: { policy: lease, limit: 3 }\ndomain:', /unknown.limit: this key is for `policy: register` only/],
     ['a profile for newcomers that is not there', 'domain:', 'unknown: { policy: register, profile: x }\ndomain:', /unknown.profile: there is no profile x/],
     [

@@ -45,6 +45,34 @@ function about(answer: DhcpWhy, what: string): readonly string[] {
   return answer.steps.filter((step) => step.about === what).map(({ says }) => says);
 }
 
+it('says that beside another server a node gets its boot file from us, and no address, lease or options', () => {
+  const answer = why({ mac: mac('52:54:00:00:00:03'), firmware: 'bios' });
+  expect(answer).toMatchObject({ verdict: 'node', node: 'n3', address: '10.14.0.10', options: [] });
+  expect(about(answer, 'address')).toEqual(['none from farm: the other server has to give it 10.14.0.10, nodes.n3.ip']);
+  expect(about(answer, 'lease')).toEqual([]);
+  expect(answer.boot[0]?.file).toMatch(/undionly/);
+});
+
+it.each([
+  ['it has', 'leased', /^10\.11\.0\.105, leased to it \(farm leases\)$/],
+  ['it had', 'expired', /^10\.11\.0\.105, which it had, if it is free; else one of 10\.11\.0\.100-/],
+] as const)('names the leased address that %s', (_what, state, says) => {
+  const lease = { address: ipv4('10.11.0.105'), network: 'main', state, key: '01525400999999', mac: stranger, hostName: undefined, since: 1, until: 2 };
+  const others = [
+    { ...lease, network: 'lab2' },
+    { ...lease, mac: mac('52:54:00:99:99:98'), key: '00' },
+  ];
+  const leases = [...others, lease];
+  const address = (question: DhcpQuestion) => about(explainDhcp(farm, registry, question, built, leases), 'address')[0];
+  expect(address({ mac: stranger })).toMatch(says);
+  expect(address({ mac: stranger, clientId: Buffer.from(lease.key, 'hex') })).toMatch(says);
+  expect(address({ mac: mac('52:54:00:99:99:97') })).toMatch(/^one of 10/);
+});
+
+it('calls an option without a name of its own as farm.yaml does', () => {
+  expect(why({ mac: mac('52:54:00:00:00:01') }).options.find(({ code }) => code === 224)?.name).toBe('vendor-x(224)');
+});
+
 describe('why a node gets what it gets', () => {
   const answer = why({ mac: mac('52:54:00:00:00:01') });
 

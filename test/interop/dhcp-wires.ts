@@ -1,12 +1,13 @@
 // The wires of dhcp.test.ts and its neighbours: network namespaces joined by veth, and the programs that run in them.
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { test } from 'vitest';
+import { bundle, inside, ip, makeSpaces, removeSpaces, Told } from './namespaces.ts';
+
+export { inside, ip } from './namespaces.ts';
 
 const tag = `fdhcp${process.pid % 10000}`;
 export const space = { server: `${tag}s`, a: `${tag}a`, b: `${tag}b`, relay: `${tag}r`, c: `${tag}c` };
@@ -60,97 +61,27 @@ export function udhcpc(where: string, name: string, ...args: string[]): Promise<
   return inside(where, 'udhcpc', ['-i', name, '-f', '-q', '-n', '-t', '3', '-T', '1', '-s', join(folder, 'print'), ...args]);
 }
 
-type Line = { readonly event: string } & Readonly<Record<string, unknown>>;
-
-/** A program that tells events as lines of JSON. */
-class Told {
-  readonly lines: Line[] = [];
-  private readonly child: ChildProcess;
-  private wake: () => void = () => {};
-  private ended = false;
-
-  constructor(child: ChildProcess) {
-    this.child = child;
-    createInterface({ input: child.stdout! }).on('line', (line) => {
-      this.lines.push(JSON.parse(line));
-      this.wake();
-    });
-    child.once('exit', () => {
-      this.ended = true;
-      this.wake();
-    });
-  }
-
-  /** The first event of this name, past or to come; the test's own time limit ends the wait. */
-  async heard(event: string, matching: (line: Line) => boolean = () => true): Promise<Line> {
-    for (;;) {
-      const found = this.lines.find((line) => line.event === event && matching(line));
-      if (found !== undefined) return found;
-      if (this.ended) throw new Error(`ended without ${event}; told ${JSON.stringify(this.lines)}`);
-      await this.more();
-    }
-  }
-
+class Server extends Told {
   /** The names of the first events after `ready`, once there are that many. */
   async events(count: number): Promise<readonly string[]> {
-    while (this.lines.length <= count) {
-      if (this.ended) throw new Error(`ended; told ${JSON.stringify(this.lines)}`);
-      await this.more();
-    }
+    while (this.lines.length <= count) await this.more(`${count} events`);
     return this.lines.slice(1, 1 + count).map(({ event }) => event);
-  }
-
-  private more(): Promise<void> {
-    return new Promise<void>((resolve) => {
-      this.wake = resolve;
-    });
   }
 
   /** As a power cut would. */
   async kill(): Promise<void> {
-    const exit = new Promise((resolve) => this.child.once('exit', resolve));
+    const exit = once(this.child, 'exit');
     this.child.kill('SIGKILL'); // `ip netns exec` has become the program
     await exit;
   }
-
-  async close(): Promise<void> {
-    if (this.ended) return;
-    const exit = new Promise((resolve) => this.child.once('exit', resolve));
-    this.child.stdin?.end();
-    await exit;
-  }
 }
 
-export const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' });
-
-/** Nothing of the tester's own environment: clients hand theirs to their scripts, which print it. */
-const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
-
-/** Runs a program in a namespace and gives all it said, and `status <n>`. */
-export async function inside(where: string, command: string, args: readonly string[]): Promise<string> {
-  const child = spawn('ip', ['netns', 'exec', where, command, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 40_000 });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
-    });
-  }
-  const status = await new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, signal) => resolve(code ?? signal));
-  });
-  return `${said}\nstatus ${status}\n`;
-}
-
-const running: Told[] = [];
+const running: Server[] = [];
 
 /** Starts our service on an interface of the server's namespace; `closeServices` ends it. */
-export async function serve(name: string, address: string, hosts: Record<string, object>, more: object = {}): Promise<Told> {
+export async function serve(name: string, address: string, hosts: Record<string, object>, more: object = {}): Promise<Server> {
   const farm = JSON.stringify({ hosts, leases: join(folder, 'journal'), ...more });
-  const child = spawn('ip', ['netns', 'exec', space.server, process.execPath, service, name, address, farm], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const told = new Told(child);
+  const told = new Server(space.server, service, [name, address, farm]);
   running.push(told);
   await told.heard('ready');
   return told;
@@ -162,7 +93,7 @@ export function serveInVain(name: string): Promise<string> {
 }
 
 export async function closeServices(): Promise<void> {
-  for (const told of running.splice(0)) await told.close();
+  for (const told of running.splice(0)) await told.end();
 }
 
 function wire(from: string, name: string, to: string, peer: string): void {
@@ -176,18 +107,8 @@ function attach(where: string, name: string, mac: string): void {
 }
 
 export async function layWires(): Promise<void> {
-  await build({
-    entryPoints: [fileURLToPath(new URL('dhcp-farm.ts', import.meta.url))],
-    outfile: service,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    logLevel: 'error',
-  });
-  for (const name of Object.values(space)) {
-    ip('netns', 'add', name);
-    ip('-n', name, 'link', 'set', 'lo', 'up');
-  }
+  await bundle(new URL('dhcp-farm.ts', import.meta.url), service);
+  makeSpaces(Object.values(space));
   wire(space.server, 'sa', space.a, 'a0');
   wire(space.server, 'sb', space.b, 'b0');
   wire(space.server, 'sr', space.relay, 'r0');
@@ -205,11 +126,6 @@ export async function layWires(): Promise<void> {
   writeFileSync(join(folder, 'dhclient-print'), '#!/bin/sh\nenv | grep -E "^(reason|new_)"\n', { mode: 0o755 });
 }
 
-/** Ends what a failed test may have left in the namespaces, a client in the background say, and removes them. */
 export function removeWires(): void {
-  for (const name of Object.values(space)) {
-    const { stdout } = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' });
-    spawnSync('kill', stdout.split('\n'));
-    spawnSync('ip', ['netns', 'del', name]);
-  }
+  removeSpaces(Object.values(space));
 }

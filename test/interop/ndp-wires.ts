@@ -1,12 +1,12 @@
 // The wire of ndp.test.ts: two network namespaces joined by veth, our service in one, programs that solicit routers in the other.
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import * as namespaces from './namespaces.ts';
+import { bundle, inside, ip, type Line, Told } from './namespaces.ts';
+
+export { inside, ip } from './namespaces.ts';
 
 const tag = `fndp${process.pid % 10000}`;
 export const space = { server: `${tag}s`, client: `${tag}c` };
@@ -15,23 +15,7 @@ export const macs = { server: '02:00:0a:0b:00:01', client: '52:54:00:fa:00:01' }
 export const folder = mkdtempSync(join(tmpdir(), 'farm-ndp-'));
 const service = join(folder, 'ndp-farm.mjs');
 
-type Line = { readonly event: string } & Readonly<Record<string, unknown>>;
-
-export const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' });
 export const sysctl = (where: string, setting: string) => ip('netns', 'exec', where, 'sysctl', '-qw', setting);
-
-/** Runs a program in a namespace and gives all it said, and `status <n>`. */
-export async function inside(where: string, command: string, args: readonly string[]): Promise<string> {
-  const child = spawn('ip', ['netns', 'exec', where, command, ...args], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 40_000 });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
-    });
-  }
-  const [code, signal] = await once(child, 'close');
-  return `${said}\nstatus ${code ?? signal}\n`;
-}
 
 /** Sends a frame from the client's interface and gives the first router advertisement that comes within `seconds`, in hex; else ''. */
 export async function exchange(frame: Buffer, seconds: number): Promise<string> {
@@ -53,32 +37,7 @@ export async function exchange(frame: Buffer, seconds: number): Promise<string> 
 }
 
 /** Our service in the server's namespace. */
-export class Advertiser {
-  readonly lines: Line[] = [];
-  readonly child: ChildProcess;
-  private wake: () => void = () => {};
-
-  constructor(name: string, loading: readonly string[]) {
-    this.child = spawn('ip', ['netns', 'exec', space.server, process.execPath, service, name, ...loading], { stdio: ['pipe', 'pipe', 'inherit'] });
-    createInterface({ input: this.child.stdout! }).on('line', (line) => {
-      this.lines.push(JSON.parse(line));
-      this.wake();
-    });
-    this.child.once('exit', () => this.wake());
-  }
-
-  /** The first event of this name after the first `skip` of it, past or to come; the test's own time limit ends the wait. */
-  async heard(event: string, skip = 0): Promise<Line> {
-    for (;;) {
-      const found = this.lines.filter((line) => line.event === event)[skip];
-      if (found !== undefined) return found;
-      if (this.child.exitCode !== null) throw new Error(`ended without ${event}; told ${JSON.stringify(this.lines)}`);
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
-    }
-  }
-
+export class Advertiser extends Told {
   count(event: string): number {
     return this.lines.filter((line) => line.event === event).length;
   }
@@ -98,19 +57,14 @@ export class Advertiser {
 const running: Advertiser[] = [];
 
 export async function advertise(name: string, ...loading: string[]): Promise<Advertiser> {
-  const advertiser = new Advertiser(name, loading);
+  const advertiser = new Advertiser(space.server, service, [name, ...loading]);
   running.push(advertiser);
   await advertiser.heard('ready');
   return advertiser;
 }
 
 export async function endAll(): Promise<void> {
-  for (const { child } of running.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    const exit = once(child, 'exit');
-    child.stdin?.end();
-    await exit;
-  }
+  for (const advertiser of running.splice(0)) await advertiser.end();
 }
 
 /**
@@ -139,26 +93,12 @@ export function removeWire(): void {
 }
 
 export async function makeSpaces(): Promise<void> {
-  await build({
-    entryPoints: [fileURLToPath(new URL('ndp-farm.ts', import.meta.url))],
-    outfile: service,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    logLevel: 'error',
-  });
-  for (const name of Object.values(space)) {
-    ip('netns', 'add', name);
-    ip('-n', name, 'link', 'set', 'lo', 'up');
-    sysctl(name, 'net.ipv6.conf.default.router_solicitations=0'); // the tests count those they send
-  }
+  await bundle(new URL('ndp-farm.ts', import.meta.url), service);
+  namespaces.makeSpaces(Object.values(space));
+  for (const name of Object.values(space)) sysctl(name, 'net.ipv6.conf.default.router_solicitations=0'); // the tests count those they send
 }
 
 export function removeSpaces(): void {
-  for (const name of Object.values(space)) {
-    const { stdout } = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' });
-    for (const pid of stdout.split('\n').filter((each) => each !== '')) spawnSync('kill', [pid]);
-    spawnSync('ip', ['netns', 'del', name]);
-  }
+  namespaces.removeSpaces(Object.values(space));
   rmSync(folder, { recursive: true, force: true });
 }

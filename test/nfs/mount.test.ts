@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ipv4 } from '../../src/base/addresses.ts';
+import { filledHandle } from '../../src/nfs/v2/handle.ts';
 import { readBool, readString, writeString } from '../../src/rpc/xdr.ts';
 import { TreeError } from '../../src/tree/tree.ts';
 import { MemoryTree } from '../support/memory-tree.ts';
@@ -64,6 +65,37 @@ describe('MNT', () => {
     const { exchangeAs, events } = world();
     expect(await new Nfs3Client(exchangeAs(ipv4('10.0.0.9'))).mount('/')).toEqual({ status: 13 });
     expect(events).toEqual([{ kind: 'refused', client: '10.0.0.9', path: '/', reason: 'ACCES' }]);
+  });
+});
+
+describe.each([1, 2])('MNT of version %i', (version) => {
+  test('gives a handle of 32 bytes and nothing else', async () => {
+    const { client2, root, events } = world();
+    expect(await client2.mount('/', version)).toEqual({ status: 0, handle: filledHandle(root), left: 0 });
+    expect(events).toEqual([{ kind: 'mounted', client: '127.0.0.1', path: '/', owner: 7 }]);
+  });
+
+  test.each([
+    ['a name that is not there', '/usr/nothing', 2],
+    ['a file', '/usr/file', 20],
+    ['what the tree refuses', '/full', 28],
+    ['a name that is too long', `/${'n'.repeat(256)}`, 63],
+    ['what is a bug of ours', '/broken', 5],
+  ])('refuses %s with the number of a UNIX error', async (_, path, status) => {
+    expect(await world().client2.mount(path, version)).toEqual({ status, left: 0 });
+  });
+
+  test('its mounts are in the list that all versions show, EXPORTALL is EXPORT, and version 3 has none', async () => {
+    const { client, client2 } = world();
+    await client2.mount('/usr', version);
+    await client.mount('/usr/share');
+    const dump = async (of: number) => (await client2.call(mountProgram, of, 2)).rest();
+    expect(await dump(1)).toEqual(await dump(3));
+    await client.call(mountProgram, 3, (to) => writeString(to, '/usr'));
+    const from = await client2.call(mountProgram, version, 2);
+    expect([readBool(from), readString(from, 255), readString(from, 1024), readBool(from)]).toEqual([true, '127.0.0.1', '/usr/share', false]);
+    expect((await client2.call(mountProgram, version, 6)).rest()).toEqual((await client2.call(mountProgram, version, 5)).rest());
+    await expect(client2.call(mountProgram, 3, 6)).rejects.toThrow('RPC refused: 3');
   });
 });
 

@@ -73,7 +73,7 @@ describe('the ways an RPC call is answered (RFC 5531 9)', () => {
     ['a reply', '01020304 00000001'],
     ['a call that ends before its program', '01020304 00000000 00000002'],
   ])('%s cannot even be answered', (_, hex) => {
-    expect(() => answer(answering, client, Buffer.from(hex.replaceAll(' ', ''), 'hex'))).toThrow(WireError);
+    expect(() => answer(answering, { client, port: 700, transport: 'tcp' }, Buffer.from(hex.replaceAll(' ', ''), 'hex'))).toThrow(WireError);
   });
 });
 

@@ -1,11 +1,9 @@
-import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ipv4 } from '../../src/base/addresses.ts';
 import type { Log } from '../../src/base/log.ts';
 import type { RpcLimits } from '../../src/rpc/limits.ts';
-import { portmap } from '../../src/rpc/portmap.ts';
 import { nullProcedure, type Procedure, type Program } from '../../src/rpc/program.ts';
 import { type RpcService, startRpcServer } from '../../src/rpc/server.ts';
 import { loopback } from '../support/nfs-farm.ts';
@@ -176,65 +174,6 @@ describe('the server', () => {
 
   test("says when the address is not this machine's", async () => {
     const failed = startRpcServer({ name: 'nfs', address: ipv4('192.0.2.1'), port: 0, transports: ['tcp'], programs: [], log });
-    await expect(failed).rejects.toMatchObject({ code: 'port.unusable' });
-  });
-});
-
-describe('the port mapper', () => {
-  const mapper = (transports: readonly ('tcp' | 'udp')[]) =>
-    startRpcServer({
-      name: 'portmap',
-      address: loopback,
-      port: 0,
-      transports,
-      programs: [portmap([{ program: 100_003, version: 3, protocol: 'tcp', port: 2049 }])],
-      log,
-    });
-  const getPort = (program: number, version: number, protocol: number) =>
-    encodeCall({ xid: 3, program: 100_000, version: 2, procedure: 3 }, (to) => {
-      for (const word of [program, version, protocol, 0]) to.u32(word);
-    });
-
-  test.each([
-    ['NFS over TCP', 100_003, 3, 6, 2049],
-    ['another version of NFS: the program itself will say which it has', 100_003, 4, 6, 2049],
-    ['NFS over UDP', 100_003, 3, 17, 0],
-    ['itself', 100_000, 2, 17, 111],
-    ['a program that is not here', 100_021, 4, 6, 0],
-  ])('knows the port of %s', async (_, program, version, protocol, port) => {
-    service = await mapper(['tcp']);
-    const { exchange, close } = await tcpExchange(service.port);
-    expect(decodeReply(await exchange(getPort(program, version, protocol))).results.u32()).toBe(port);
-    close();
-  });
-
-  test('answers datagrams on the same port, and survives bad ones', async () => {
-    service = await mapper(['tcp', 'udp']);
-    const socket = createSocket('udp4');
-    const answers: Buffer[] = [];
-    socket.on('message', (message) => answers.push(message));
-    socket.send(Buffer.from('rubbish'), service.port, '127.0.0.1');
-    socket.send(encodeCall({ xid: 4, program: 100_000, version: 3, procedure: 3 }), service.port, '127.0.0.1');
-    socket.send(getPort(100_003, 3, 6), service.port, '127.0.0.1');
-    while (answers.length < 2) await once(socket, 'message');
-    expect(answers.map(decodeReply).map(({ xid, status }) => [xid, status])).toEqual([
-      [4, 2],
-      [3, 0],
-    ]);
-    socket.close();
-  });
-
-  test('lists everything', async () => {
-    service = await mapper(['tcp']);
-    const { exchange, close } = await tcpExchange(service.port);
-    const { results } = decodeReply(await exchange(encodeCall({ xid: 5, program: 100_000, version: 2, procedure: 4 })));
-    const list: number[][] = [];
-    while (results.u32() === 1) list.push([results.u32(), results.u32(), results.u32(), results.u32()]);
-    expect(list).toEqual([
-      [100_000, 2, 6, 111],
-      [100_000, 2, 17, 111],
-      [100_003, 3, 6, 2049],
-    ]);
-    close();
+    await expect(failed).rejects.toMatchObject({ code: 'address.absent' });
   });
 });

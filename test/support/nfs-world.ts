@@ -2,20 +2,23 @@
 import type { Ipv4 } from '../../src/base/addresses.ts';
 import type { NfsEvent, NfsExports } from '../../src/nfs/exports.ts';
 import { FileHandles } from '../../src/nfs/handles.ts';
-import { mount3 } from '../../src/nfs/mount.ts';
+import { mountVersions } from '../../src/nfs/mount.ts';
+import { nfs2 } from '../../src/nfs/v2/program.ts';
 import { nfs3 } from '../../src/nfs/v3/program.ts';
 import { writeVerifier } from '../../src/nfs/verifier.ts';
-import type { Answering } from '../../src/rpc/program.ts';
+import type { Answering, Transport } from '../../src/rpc/program.ts';
 import { ReplyCache } from '../../src/rpc/reply-cache.ts';
 import type { Tree } from '../../src/tree/tree.ts';
 import { loopback, singleExport, testKey } from './nfs-farm.ts';
+import { Nfs2Client } from './nfs2-client.ts';
 import { mountProgram, Nfs3Client, nfsProgram } from './nfs3-client.ts';
 import { directExchange, type Exchange } from './rpc-client.ts';
 
 export interface NfsWorld {
   readonly client: Nfs3Client;
+  readonly client2: Nfs2Client;
   readonly exchange: Exchange;
-  readonly exchangeAs: (client: Ipv4) => Exchange;
+  readonly exchangeAs: (client: Ipv4, transport?: Transport) => Exchange;
   readonly answering: Answering;
   readonly handles: FileHandles;
   readonly root: Buffer;
@@ -36,10 +39,20 @@ export function nfsWorld(tree: Tree, exports: NfsExports = singleExport(tree, lo
     starts += 1;
     return Buffer.from(`verify-${starts}`);
   });
+  const state = { exports, handles, verifier, fault };
   const answering: Answering = {
     programs: new Map([
-      [nfsProgram, { number: nfsProgram, versions: new Map([[3, nfs3({ exports, handles, verifier, fault })]]) }],
-      [mountProgram, { number: mountProgram, versions: new Map([[3, mount3({ exports, handles, observe: (event) => events.push(event), fault })]]) }],
+      [
+        nfsProgram,
+        {
+          number: nfsProgram,
+          versions: new Map([
+            [2, nfs2(state)],
+            [3, nfs3(state)],
+          ]),
+        },
+      ],
+      [mountProgram, { number: mountProgram, versions: mountVersions({ exports, handles, observe: (event) => events.push(event), fault }) }],
     ]),
     replies: new ReplyCache({ now: () => 0 }),
     fault: (_name, error) => fault(error),
@@ -47,8 +60,9 @@ export function nfsWorld(tree: Tree, exports: NfsExports = singleExport(tree, lo
   const exchange = directExchange(answering, loopback);
   return {
     client: new Nfs3Client(exchange),
+    client2: new Nfs2Client(exchange),
     exchange,
-    exchangeAs: (client) => directExchange(answering, client),
+    exchangeAs: (client, transport) => directExchange(answering, client, transport),
     answering,
     handles,
     root: handles.encode(worldOwner, tree.generation, tree.root),

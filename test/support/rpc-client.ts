@@ -1,8 +1,9 @@
-// An RPC client for tests and benchmarks: builds calls, reads replies, over TCP or straight into the server's `answer`.
+// An RPC client for tests and benchmarks: builds calls, reads replies, over TCP, over UDP or straight into the server's `answer`.
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
 import type { Ipv4 } from '../../src/base/addresses.ts';
 import { ByteReader, ByteWriter } from '../../src/base/bytes.ts';
-import { type Answering, answer, encodeAnswer } from '../../src/rpc/program.ts';
+import { type Answering, answer, encodeAnswer, type Transport } from '../../src/rpc/program.ts';
 import { RecordReader } from '../../src/rpc/record.ts';
 import { writeOpaque, writeString } from '../../src/rpc/xdr.ts';
 
@@ -81,9 +82,9 @@ export function decodeReply(message: Buffer): DecodedReply {
 export type Exchange = (message: Buffer) => Promise<Buffer>;
 
 /** Without a network: what the server would send. */
-export function directExchange(answering: Answering, client: Ipv4): Exchange {
+export function directExchange(answering: Answering, client: Ipv4, transport: Transport = 'tcp'): Exchange {
   return async (message) => {
-    const reply = await answer(answering, client, message);
+    const reply = await answer(answering, { client, port: 700, transport }, message);
     const writer = new ByteWriter();
     const tail = encodeAnswer(answering, writer, reply);
     return Buffer.concat([writer.bytes(), tail ?? Buffer.alloc(0)]);
@@ -125,4 +126,31 @@ export async function tcpExchange(port: number, host = '127.0.0.1'): Promise<Tcp
       socket.write(marked(message));
     });
   return { exchange, socket, close: () => socket.destroy() };
+}
+
+export interface UdpExchange {
+  readonly exchange: Exchange;
+  readonly socket: DatagramSocket;
+  close(): void;
+}
+
+/** One socket, each call one datagram; nothing is sent twice. Replies from any other address than the server's fail their call. */
+export async function udpExchange(port: number, host = '127.0.0.1', localPort = 0): Promise<UdpExchange> {
+  const socket = createSocket('udp4');
+  const waiting = new Map<number, (reply: Buffer | Error) => void>();
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind(localPort, host, resolve);
+  });
+  socket.on('message', (message, from) => {
+    const xid = message.readUInt32BE(0);
+    waiting.get(xid)?.(from.address === host && from.port === port ? message : new Error(`answered from ${from.address}:${from.port}`));
+    waiting.delete(xid);
+  });
+  const exchange: Exchange = (message) =>
+    new Promise((resolve, reject) => {
+      waiting.set(message.readUInt32BE(0), (reply) => (reply instanceof Error ? reject(reply) : resolve(reply)));
+      socket.send(message, port, host);
+    });
+  return { exchange, socket, close: () => socket.close() };
 }

@@ -30,6 +30,13 @@ export interface Result {
   readonly now: number;
 }
 
+/** Takes what comes first out of `queue`; of two at the same time the one that was put in first. */
+export function takeEarliest<Event extends { readonly at: number }>(queue: Event[]): Event | undefined {
+  let first = 0;
+  for (const [index, { at }] of queue.entries()) if (at < (queue[first]?.at ?? 0)) first = index;
+  return queue.splice(first, 1)[0];
+}
+
 /** mulberry32. */
 export function random(seed: number): () => number {
   let state = seed >>> 0;
@@ -141,9 +148,7 @@ export function simulate(terms: Terms, weather: Weather, habits: Habits): Result
   server({ kind: 'start' });
   later(habits.timeout, nag);
   for (let steps = 0; steps < 2_000_000 && outcome === undefined; steps += 1) {
-    let first = 0;
-    for (let at = 1; at < queue.length; at += 1) if (queue[at]!.at < queue[first]!.at) first = at;
-    const [event] = queue.splice(first, 1);
+    const event = takeEarliest(queue);
     if (event === undefined) break;
     now = event.at;
     event.run();

@@ -5,7 +5,7 @@ import type { TftpPacket } from '../../src/tftp/packet.ts';
 import { isRepeat } from '../../src/tftp/repeat.ts';
 import { agree, blockCount } from '../../src/tftp/terms.ts';
 import { newTransfer, next, type Outcome, type Transfer, type TransferEvent, wireBlock } from '../../src/tftp/transfer.ts';
-import { random, type Weather } from './network.ts';
+import { random, takeEarliest, type Weather } from './network.ts';
 
 /** No ROM is back sooner. Milliseconds. */
 const booting = 2000;
@@ -126,9 +126,7 @@ function simulate(isSinglePort: boolean, names: readonly [string, string], reboo
     request(1, true);
   });
   for (let steps = 0; steps < 200_000 && !(isDone && served.at(-1)?.outcome !== undefined); steps += 1) {
-    let first = 0;
-    for (let at = 1; at < queue.length; at += 1) if (queue[at]!.at < queue[first]!.at) first = at;
-    const [event] = queue.splice(first, 1);
+    const event = takeEarliest(queue);
     if (event === undefined) break;
     now = event.at;
     event.run();

@@ -2,7 +2,7 @@
 import type { TftpPacket } from '../../src/tftp/packet.ts';
 import { newReception, type ReceptionEvent, type ReceptionOutcome, receive } from '../../src/tftp/reception.ts';
 import type { UploadTerms } from '../../src/tftp/terms.ts';
-import { random, type Weather } from './network.ts';
+import { random, takeEarliest, type Weather } from './network.ts';
 
 /** What the disk takes to make a file safe. Milliseconds. */
 const storing = 20;
@@ -92,9 +92,7 @@ export function simulateUpload(terms: UploadTerms, blocks: number, weather: Weat
   server({ kind: 'start' });
   later(timeout, nag);
   for (let steps = 0; steps < 500_000 && !(isDone && outcome !== undefined) && reception.phase !== 'ended'; steps += 1) {
-    let first = 0;
-    for (let at = 1; at < queue.length; at += 1) if (queue[at]!.at < queue[first]!.at) first = at;
-    const [event] = queue.splice(first, 1);
+    const event = takeEarliest(queue);
     if (event === undefined) break;
     now = event.at;
     event.run();

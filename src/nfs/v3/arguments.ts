@@ -1,106 +1,32 @@
-// The arguments of the 22 procedures, RFC 1813 3.3. Handles and data are views of the call.
+// The arguments of the 22 procedures as version 3 writes them, RFC 1813 3.3.
 import type { ByteReader } from '../../base/bytes.ts';
 import { readEnum, readHyper, readOpaque, readOptional, readString } from '../../rpc/xdr.ts';
-import type { AttributeChange, Device, Name, Timestamp } from '../../tree/tree.ts';
-import { readAttributeChange, readTime } from '../attributes.ts';
+import {
+  type AccessArguments,
+  type CommitArguments,
+  type CreateArguments,
+  type CreateHow,
+  type FileHandle,
+  type LinkArguments,
+  type MkdirArguments,
+  type MknodArguments,
+  type MknodWhat,
+  type NameAt,
+  type ReadArguments,
+  type ReaddirArguments,
+  type ReaddirplusArguments,
+  type RenameArguments,
+  type SetattrArguments,
+  type SymlinkArguments,
+  stabilities,
+  type WriteArguments,
+} from '../operations/arguments.ts';
+import { readAttributeChange, readTime } from './attributes.ts';
 
 /** NFS3_FHSIZE */
 const handleMax = 64;
 /** NFS3_CREATEVERFSIZE, NFS3_COOKIEVERFSIZE */
 const verifierBytes = 8;
-
-export type FileHandle = Buffer;
-
-/** diropargs3 */
-export interface NameAt {
-  readonly directory: FileHandle;
-  readonly name: Name;
-}
-
-export interface SetattrArguments {
-  readonly object: FileHandle;
-  readonly change: AttributeChange;
-  /** Do it only if the object's ctime is this. */
-  readonly guard: Timestamp | undefined;
-}
-
-export interface AccessArguments {
-  readonly object: FileHandle;
-  readonly access: number;
-}
-
-export interface ReadArguments {
-  readonly file: FileHandle;
-  readonly offset: number;
-  readonly count: number;
-}
-
-const stabilities = ['unstable', 'data', 'file'] as const;
-export type Stability = (typeof stabilities)[number];
-
-export interface WriteArguments {
-  readonly file: FileHandle;
-  readonly offset: number;
-  readonly count: number;
-  readonly stability: Stability;
-  readonly data: Buffer;
-}
-
-export type CreateHow =
-  | { readonly mode: 'unchecked' | 'guarded'; readonly change: AttributeChange }
-  | { readonly mode: 'exclusive'; readonly verifier: Buffer };
-
-export interface CreateArguments extends NameAt {
-  readonly how: CreateHow;
-}
-
-export interface MkdirArguments extends NameAt {
-  readonly change: AttributeChange;
-}
-
-export interface SymlinkArguments extends NameAt {
-  readonly change: AttributeChange;
-  readonly target: string;
-}
-
-export type MknodWhat =
-  | { readonly kind: 'block' | 'character'; readonly change: AttributeChange; readonly device: Device }
-  | { readonly kind: 'socket' | 'fifo'; readonly change: AttributeChange }
-  | { readonly kind: 'other' };
-
-export interface MknodArguments extends NameAt {
-  readonly what: MknodWhat;
-}
-
-export interface RenameArguments {
-  readonly from: NameAt;
-  readonly to: NameAt;
-}
-
-export interface LinkArguments {
-  readonly file: FileHandle;
-  readonly link: NameAt;
-}
-
-export interface ReaddirArguments {
-  readonly directory: FileHandle;
-  readonly cookie: number;
-  /** Bytes that the whole result may have. */
-  readonly count: number;
-}
-
-export interface ReaddirplusArguments {
-  readonly directory: FileHandle;
-  readonly cookie: number;
-  /** Bytes that names, ids and cookies may have. */
-  readonly directoryCount: number;
-  /** Bytes that the whole result may have. */
-  readonly count: number;
-}
-
-export interface CommitArguments {
-  readonly file: FileHandle;
-}
 
 export function readHandle(reader: ByteReader): FileHandle {
   return readOpaque(reader, handleMax);
@@ -136,7 +62,8 @@ export function readWrite(reader: ByteReader): WriteArguments {
 export function readCreate(reader: ByteReader): CreateArguments {
   const at = readNameAt(reader);
   const mode = readEnum(reader, ['unchecked', 'guarded', 'exclusive'] as const);
-  const how: CreateHow = mode === 'exclusive' ? { mode, verifier: reader.take(verifierBytes) } : { mode, change: readAttributeChange(reader) };
+  const how: CreateHow =
+    mode === 'exclusive' ? { mode, verifier: reader.take(verifierBytes) } : { mode, change: readAttributeChange(reader), opensSpecial: false };
   return { ...at, how };
 }
 

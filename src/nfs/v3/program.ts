@@ -1,9 +1,14 @@
 // NFS version 3: its 22 procedures by number. RFC 1813 3.3.
-import type { ByteReader, ByteWriter } from '../../base/bytes.ts';
-import type { Body } from '../../rpc/message.ts';
 import { nullProcedure, type Procedure } from '../../rpc/program.ts';
-import { userOf } from '../access.ts';
-import type { NfsState, Request } from '../request.ts';
+import { access, getattr, setattr } from '../operations/attributes.ts';
+import { create, mkdir, mknod, symlink } from '../operations/create.ts';
+import { commit, read, write } from '../operations/data.ts';
+import { fsinfo, fsstat, pathconf } from '../operations/filesystem.ts';
+import { readdir, readdirplus } from '../operations/list.ts';
+import { lookup, readlink } from '../operations/lookup.ts';
+import { link, remove, rename, rmdir } from '../operations/names.ts';
+import { again, type Bound, defining, once } from '../procedure.ts';
+import type { NfsState } from '../request.ts';
 import {
   readAccess,
   readCommit,
@@ -21,14 +26,8 @@ import {
   readSymlink,
   readWrite,
 } from './arguments.ts';
-import { access, getattr, setattr } from './procedures/attributes.ts';
-import { create, mkdir, mknod, symlink } from './procedures/create.ts';
-import { commit, read, write } from './procedures/data.ts';
-import { fsinfo, fsstat, pathconf } from './procedures/filesystem.ts';
-import { readdir, readdirplus } from './procedures/list.ts';
-import { lookup, readlink } from './procedures/lookup.ts';
-import { link, remove, rename, rmdir } from './procedures/names.ts';
 import {
+  listLayout,
   writeAccess,
   writeChange,
   writeCommit,
@@ -47,35 +46,14 @@ import {
   writeWrite,
 } from './results.ts';
 
-interface Shape<Arguments, Result> {
-  readonly read: (reader: ByteReader) => Arguments;
-  readonly run: (request: Request, args: Arguments) => Result | Promise<Result>;
-  readonly write: (writer: ByteWriter, result: Result) => void;
-  readonly tail?: (result: Result) => Buffer | undefined;
-}
+/** As the Linux server: over UDP the most that both it and its clients take. A datagram has 64 KiB, and each is as many fragments as the link wants. */
+const transferMax = { tcp: 1024 * 1024, udp: 32 * 1024 } as const;
 
-type Bound = (state: NfsState) => Procedure;
+/** The largest offset and size that a number holds exactly. */
+const fileSizeMax = Number.MAX_SAFE_INTEGER;
 
-function procedure<Arguments, Result>(name: string, once: boolean, shape: Shape<Arguments, Result>): Bound {
-  return (state) => ({
-    name,
-    once,
-    run: ({ client, credential }, reader) => {
-      const args = shape.read(reader);
-      const result = shape.run({ client, user: userOf(credential), state }, args);
-      return result instanceof Promise ? result.then((settled) => bodyOf(shape, settled)) : bodyOf(shape, result);
-    },
-  });
-}
-
-/** Apart, so that a remembered body keeps the result alive and not the call. */
-function bodyOf<Arguments, Result>(shape: Shape<Arguments, Result>, result: Result): Body {
-  return { encode: (writer) => shape.write(writer, result), tail: shape.tail?.(result) };
-}
-
-/** Answers that may be given twice, and those that must be remembered. */
-const again = false;
-const once = true;
+const rooms = { tcp: { fileSize: fileSizeMax, transfer: transferMax.tcp }, udp: { fileSize: fileSizeMax, transfer: transferMax.udp } } as const;
+const procedure = defining((transport) => rooms[transport]);
 
 const table: readonly Bound[] = [
   /*  0 */ () => nullProcedure,
@@ -95,8 +73,8 @@ const table: readonly Bound[] = [
   /* 13 */ procedure('RMDIR', once, { read: readNameAt, run: rmdir, write: writeChange }),
   /* 14 */ procedure('RENAME', once, { read: readRename, run: rename, write: writeRename }),
   /* 15 */ procedure('LINK', once, { read: readLink, run: link, write: writeLink }),
-  /* 16 */ procedure('READDIR', again, { read: readReaddir, run: readdir, write: writeReaddir }),
-  /* 17 */ procedure('READDIRPLUS', again, { read: readReaddirplus, run: readdirplus, write: writeReaddirplus }),
+  /* 16 */ procedure('READDIR', again, { read: readReaddir, run: readdir(listLayout), write: writeReaddir }),
+  /* 17 */ procedure('READDIRPLUS', again, { read: readReaddirplus, run: readdirplus(listLayout), write: writeReaddirplus }),
   /* 18 */ procedure('FSSTAT', again, { read: readHandle, run: fsstat, write: writeFsstat }),
   /* 19 */ procedure('FSINFO', again, { read: readHandle, run: fsinfo, write: writeFsinfo }),
   /* 20 */ procedure('PATHCONF', again, { read: readHandle, run: pathconf, write: writePathconf }),

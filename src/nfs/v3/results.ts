@@ -1,80 +1,44 @@
-// The results of the 22 procedures, RFC 1813 3.3: the arm of their union for OK, and the one for everything else.
+// The results of the 22 procedures as version 3 writes them, RFC 1813 3.3: the arm of their union for OK, and the one for everything else.
 import type { ByteWriter } from '../../base/bytes.ts';
-import { padding, writeBool, writeFixedOpaque, writeHyper, writeOpaque, writeOptional, writeString } from '../../rpc/xdr.ts';
-import type { Name, ObjectId, Space } from '../../tree/tree.ts';
-import { attributeBytes, type FileAttributes, type Wcc, writeFileAttributes, writePostAttributes, writeWcc } from '../attributes.ts';
+import { padding, writeBool, writeFixedOpaque, writeHyper, writeList, writeOpaque, writeOptional, writeString } from '../../rpc/xdr.ts';
 import { handleBytes } from '../handles.ts';
-import { type Failure, type Outcome, statusNumbers } from '../status.ts';
-import type { FileHandle, Stability } from './arguments.ts';
-
-/** post_op_attr of the object asked about, absent if it could not be found. */
-export interface WithAttributes {
-  readonly attributes: FileAttributes | undefined;
-}
-
-/** wcc_data of the object that was to be changed. */
-export interface WithWcc {
-  readonly wcc: Wcc;
-}
-
-export type GetattrResult = Outcome<{ readonly attributes: FileAttributes }>;
-export type LookupResult = Outcome<WithAttributes & { readonly handle: FileHandle; readonly object: FileAttributes }, WithAttributes>;
-export type AccessResult = Outcome<WithAttributes & { readonly access: number }, WithAttributes>;
-export type ReadlinkResult = Outcome<WithAttributes & { readonly target: string }, WithAttributes>;
-/** `data` is padded to a multiple of four; `count` bytes of it are the file's. */
-export type ReadResult = Outcome<WithAttributes & { readonly count: number; readonly endOfFile: boolean; readonly data: Buffer }, WithAttributes>;
-export type WriteResult = Outcome<WithWcc & { readonly count: number; readonly committed: Stability; readonly verifier: Buffer }, WithWcc>;
-/** CREATE, MKDIR, SYMLINK, MKNOD; the wcc is the directory's. */
-export type CreateResult = Outcome<WithWcc & { readonly handle: FileHandle; readonly object: FileAttributes }, WithWcc>;
-/** SETATTR of the object, REMOVE and RMDIR of the directory. */
-export type ChangeResult = Outcome<WithWcc, WithWcc>;
-interface RenameWcc {
-  readonly from: Wcc;
-  readonly to: Wcc;
-}
-export type RenameResult = Outcome<RenameWcc, RenameWcc>;
-export type LinkResult = Outcome<WithAttributes & WithWcc, WithAttributes & WithWcc>;
-export type ListResult = Outcome<WithAttributes & { readonly entries: readonly ListedEntry[]; readonly endOfDirectory: boolean }, WithAttributes>;
-export type FsstatResult = Outcome<WithAttributes & { readonly space: Space }, WithAttributes>;
-export type FsinfoResult = Outcome<WithAttributes & { readonly info: ServerInfo }, WithAttributes>;
-export type PathconfResult = Outcome<WithAttributes & { readonly linkMax: number; readonly nameMax: number }, WithAttributes>;
-export type CommitResult = Outcome<WithWcc & { readonly verifier: Buffer }, WithWcc>;
-
-export interface ListedEntry {
-  readonly name: Name;
-  readonly id: ObjectId;
-  readonly cookie: number;
-  /** What READDIRPLUS adds. */
-  readonly object: { readonly attributes: FileAttributes; readonly handle: FileHandle } | undefined;
-}
-
-/** Of FSINFO; sizes in bytes. */
-export interface ServerInfo {
-  readonly readMax: number;
-  readonly readPreferred: number;
-  readonly writeMax: number;
-  readonly writePreferred: number;
-  readonly multiple: number;
-  readonly directoryPreferred: number;
-  readonly fileSizeMax: number;
-  readonly properties: number;
-}
+import type { Stability } from '../operations/arguments.ts';
+import type { ListLayout } from '../operations/list.ts';
+import type {
+  AccessResult,
+  ChangeResult,
+  CommitResult,
+  CreateResult,
+  FsinfoResult,
+  FsstatResult,
+  GetattrResult,
+  LinkResult,
+  ListedEntry,
+  ListResult,
+  LookupResult,
+  PathconfResult,
+  ReadlinkResult,
+  ReadResult,
+  RenameResult,
+  WithAttributes,
+  WithWcc,
+  WriteResult,
+} from '../operations/results.ts';
+import { type Failure, statusNumbers } from '../status.ts';
+import { attributeBytes, writeFileAttributes, writePostAttributes, writeWcc } from './attributes.ts';
 
 const stableHow: Readonly<Record<Stability, number>> = { unstable: 0, data: 1, file: 2 };
 
 /** A cookie verifier that never changes, because cookies stay good (RFC 1813 3.3.16). */
 const cookieVerifier = Buffer.alloc(8);
 
-/** What a listing takes beside its entries: attributes, verifier, the end of the list and the end-of-directory flag. */
-export const listBytes = 4 + attributeBytes + 8 + 4 + 4;
-
-/** entry3: what precedes it, fileid, name, cookie. */
-export function entryBytes(name: Name): number {
-  return 4 + 8 + 4 + name.length + padding(name.length) + 8;
-}
-
-/** What entryplus3 adds to entry3: post_op_attr and post_op_fh3. */
-export const entryObjectBytes = 4 + attributeBytes + 4 + 4 + handleBytes;
+/** READDIR: attributes, verifier, the end of the list and the end-of-directory flag; and entry3 with what precedes it: fileid, name, cookie. */
+export const listLayout: ListLayout = {
+  frameBytes: 4 + attributeBytes + 8 + 4 + 4,
+  entryBytes: (name) => 4 + 8 + 4 + name.length + padding(name.length) + 8,
+  // What entryplus3 adds to entry3: post_op_attr and post_op_fh3.
+  objectBytes: 4 + attributeBytes + 4 + 4 + handleBytes,
+};
 
 function writeStatus(writer: ByteWriter, status: Failure | 'OK'): void {
   writer.u32(statusNumbers[status]);
@@ -157,28 +121,26 @@ export function writeLink(writer: ByteWriter, result: LinkResult): void {
 }
 
 export function writeReaddir(writer: ByteWriter, result: ListResult): void {
-  writeList(writer, result, () => {});
+  writeListing(writer, result, () => {});
 }
 
 export function writeReaddirplus(writer: ByteWriter, result: ListResult): void {
-  writeList(writer, result, (entry) => {
+  writeListing(writer, result, (entry) => {
     writePostAttributes(writer, entry.object?.attributes);
     writeOptional(writer, entry.object?.handle, writeOpaque);
   });
 }
 
-function writeList(writer: ByteWriter, result: ListResult, writeMore: (entry: ListedEntry) => void): void {
+function writeListing(writer: ByteWriter, result: ListResult, writeMore: (entry: ListedEntry) => void): void {
   writeWithAttributes(writer, result);
   if (result.status !== 'OK') return;
   writeFixedOpaque(writer, cookieVerifier);
-  for (const entry of result.entries) {
-    writeBool(writer, true);
+  writeList(writer, result.entries, (_, entry) => {
     writeHyper(writer, entry.id);
     writeString(writer, entry.name);
     writeHyper(writer, entry.cookie);
     writeMore(entry);
-  }
-  writeBool(writer, false);
+  });
   writeBool(writer, result.endOfDirectory);
 }
 

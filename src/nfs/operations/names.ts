@@ -1,11 +1,11 @@
 // REMOVE, RMDIR, RENAME and LINK. RFC 1813 3.3.12 to 3.3.15.
-import type { Attributes } from '../../../tree/tree.ts';
-import { mayChangeNames, mayRemove, permits } from '../../access.ts';
-import type { FileAttributes, Wcc } from '../../attributes.ts';
-import { attributesOf, changing, demand, directory, entryName, type OpenObject, open, type Request, refusal, wccOf } from '../../request.ts';
-import type { LinkArguments, NameAt, RenameArguments } from '../arguments.ts';
-import type { ChangeResult, LinkResult, RenameResult } from '../results.ts';
+import type { Attributes } from '../../tree/tree.ts';
+import { mayChangeNames, mayRemove, permits } from '../access.ts';
+import type { FileAttributes, Wcc } from '../attributes.ts';
+import { attributesOf, changing, demand, directory, entryName, type OpenObject, open, type Request, refusal, wccOf } from '../request.ts';
+import type { LinkArguments, NameAt, RenameArguments } from './arguments.ts';
 import { find } from './find.ts';
+import type { ChangeResult, LinkResult, RenameResult } from './results.ts';
 
 export function remove(request: Request, { directory: handle, name }: NameAt): Promise<ChangeResult> {
   return changing(request, handle, (object) => {

@@ -1,16 +1,17 @@
 // CREATE, MKDIR, SYMLINK and MKNOD. RFC 1813 3.3.8 to 3.3.11.
-import type { AttributeChange, NewObject, ObjectId } from '../../../tree/tree.ts';
-import { initialAttributes, mayChangeNames } from '../../access.ts';
-import { fileSizeMax } from '../../attributes.ts';
-import { attributesOf, changing, demand, directory, entryName, handleOf, type OpenObject, type Request } from '../../request.ts';
-import { Refusal } from '../../status.ts';
-import type { CreateArguments, MkdirArguments, MknodArguments, NameAt, SymlinkArguments } from '../arguments.ts';
-import type { CreateResult } from '../results.ts';
+import type { AttributeChange, Kind, NewObject, ObjectId } from '../../tree/tree.ts';
+import { initialAttributes, mayChangeNames, permits } from '../access.ts';
+import { attributesOf, changing, demand, directory, entryName, handleOf, type OpenObject, type Request } from '../request.ts';
+import { Refusal } from '../status.ts';
+import type { CreateArguments, MkdirArguments, MknodArguments, NameAt, SymlinkArguments } from './arguments.ts';
 import { applyChange } from './attributes.ts';
 import { find } from './find.ts';
+import type { CreateResult } from './results.ts';
 
 /** PATH_MAX with its NUL: Linux can neither make nor follow a longer target. */
 const targetMax = 4095;
+
+const specialKinds: readonly Kind[] = ['block', 'character', 'fifo', 'socket'];
 
 export function create(request: Request, { directory: handle, name, how }: CreateArguments): Promise<CreateResult> {
   return changing(request, handle, (object) => {
@@ -20,6 +21,10 @@ export function create(request: Request, { directory: handle, name, how }: Creat
     if (existing === undefined) return described(request, parent, make(request, parent, name, { kind: 'file' }, how.change));
     demand(how.mode === 'unchecked', 'EXIST');
     const { attributes } = attributesOf(parent, existing);
+    if (how.opensSpecial && specialKinds.includes(attributes.kind)) {
+      demand(permits(attributes, request.user, 'write'));
+      return described(request, parent, existing);
+    }
     demand(attributes.kind === 'file', 'EXIST');
     // Of an existing file only the size is set: open(O_CREAT | O_TRUNC).
     if (how.change.size !== undefined) applyChange(request, parent, attributes, { size: how.change.size });
@@ -66,7 +71,7 @@ function makeAt(request: Request, { directory: handle, name }: NameAt, wanted: (
 function make(request: Request, parent: OpenObject, name: string, object: NewObject, asked: AttributeChange): ObjectId {
   demand(mayChangeNames(parent.attributes, request.user));
   const change = initialAttributes(parent.attributes, request.user, object.kind, asked);
-  demand((change.size ?? 0) <= fileSizeMax, 'FBIG');
+  demand((change.size ?? 0) <= request.room.fileSize, 'FBIG');
   return parent.tree.create(parent.id, name, object, change);
 }
 

@@ -1,11 +1,10 @@
 // GETATTR, SETATTR and ACCESS. RFC 1813 3.3.1, 3.3.2, 3.3.4.
-import type { AttributeChange, Attributes, Timestamp } from '../../../tree/tree.ts';
-import { grantedAccess, ruleChange } from '../../access.ts';
-import { fileSizeMax } from '../../attributes.ts';
-import { changing, demand, file, looking, type OpenObject, open, type Request, refusal } from '../../request.ts';
-import { Refusal } from '../../status.ts';
-import type { AccessArguments, FileHandle, SetattrArguments } from '../arguments.ts';
-import type { AccessResult, ChangeResult, GetattrResult } from '../results.ts';
+import type { AttributeChange, Attributes, Timestamp } from '../../tree/tree.ts';
+import { grantedAccess, ruleChange } from '../access.ts';
+import { changing, demand, file, looking, type OpenObject, open, type Request, refusal } from '../request.ts';
+import { Refusal } from '../status.ts';
+import type { AccessArguments, FileHandle, SetattrArguments } from './arguments.ts';
+import type { AccessResult, ChangeResult, GetattrResult } from './results.ts';
 
 export function getattr(request: Request, handle: FileHandle): GetattrResult {
   try {
@@ -31,7 +30,7 @@ function sameTime(one: Timestamp, other: Timestamp): boolean {
 export function applyChange(request: Request, object: OpenObject, attributes: Attributes, asked: AttributeChange): void {
   if (asked.size !== undefined) {
     file({ ...object, attributes });
-    demand(asked.size <= fileSizeMax, 'FBIG');
+    demand(asked.size <= request.room.fileSize, 'FBIG');
   }
   const ruling = ruleChange(attributes, request.user, asked);
   if ('refused' in ruling) throw new Refusal(ruling.refused);

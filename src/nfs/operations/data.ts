@@ -1,20 +1,16 @@
 // READ, WRITE and COMMIT. RFC 1813 3.3.6, 3.3.7, 3.3.21.
-import { padding } from '../../../rpc/xdr.ts';
-import { mayRead, mayWrite, modeAfterWrite } from '../../access.ts';
-import { fileSizeMax } from '../../attributes.ts';
-import { changing, demand, file, looking, type OpenObject, type Request } from '../../request.ts';
-import type { CommitArguments, ReadArguments, WriteArguments } from '../arguments.ts';
-import type { CommitResult, ReadResult, WriteResult } from '../results.ts';
-
-/** The most that one READ or WRITE carries, bytes: as the Linux server. */
-export const transferMax = 1024 * 1024;
+import { padding } from '../../rpc/xdr.ts';
+import { mayRead, mayWrite, modeAfterWrite } from '../access.ts';
+import { changing, demand, file, looking, type OpenObject, type Request } from '../request.ts';
+import type { CommitArguments, ReadArguments, WriteArguments } from './arguments.ts';
+import type { CommitResult, ReadResult, WriteResult } from './results.ts';
 
 /** The bytes are read once, into the buffer that is handed to the socket. */
 export function read(request: Request, { file: handle, offset, count }: ReadArguments): ReadResult {
   return looking(request, handle, (object) => {
     const { tree, id, attributes } = file(object);
     demand(mayRead(attributes, request.user));
-    const wanted = Math.min(count, transferMax, Math.max(attributes.size - offset, 0));
+    const wanted = Math.min(count, request.room.transfer, Math.max(attributes.size - offset, 0));
     if (wanted === 0) return { count: 0, endOfFile: offset >= attributes.size, data: Buffer.alloc(0) };
     const buffer = Buffer.allocUnsafe(wanted + padding(wanted));
     const got = tree.read(id, offset, buffer.subarray(0, wanted));
@@ -33,7 +29,7 @@ export function write(request: Request, { file: handle, offset, count, stability
       const { tree, id, attributes } = file(object);
       demand(mayWrite(attributes, request.user));
       demand(count <= data.length, 'INVAL');
-      demand(offset + count <= fileSizeMax, 'FBIG');
+      demand(offset + count <= request.room.fileSize, 'FBIG');
       if (count > 0) {
         tree.write(id, offset, data.subarray(0, count));
         const mode = modeAfterWrite(attributes, request.user);

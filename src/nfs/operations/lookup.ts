@@ -1,9 +1,9 @@
 // LOOKUP and READLINK. RFC 1813 3.3.3, 3.3.5.
-import type { ObjectId } from '../../../tree/tree.ts';
-import { permits } from '../../access.ts';
-import { attributesOf, demand, directory, entryName, handleOf, looking, type OpenObject, type Request } from '../../request.ts';
-import type { FileHandle, NameAt } from '../arguments.ts';
-import type { LookupResult, ReadlinkResult } from '../results.ts';
+import type { ObjectId } from '../../tree/tree.ts';
+import { permits } from '../access.ts';
+import { attributesOf, demand, directory, entryName, handleOf, looking, type OpenObject, type Request } from '../request.ts';
+import type { FileHandle, NameAt } from './arguments.ts';
+import type { LookupResult, ReadlinkResult } from './results.ts';
 
 export function lookup(request: Request, { directory: handle, name }: NameAt): LookupResult {
   return looking(request, handle, (object) => {
