@@ -26,6 +26,11 @@ export function isBootable(firmware: BootClient['firmware']): firmware is Bootab
   return firmware === 'bios' || firmware === 'efi-x64';
 }
 
+/** The loader that goes even to a machine whose ROM is an iPXE: one that somebody chose and that is none. It asks DHCP no more, so nothing loads itself again. */
+export function loaderInsteadOfIpxe(firmware: BootableFirmware, choice: LoaderChoice): string | undefined {
+  return choice === 'ipxe' || choice === 'ipxe-snp' ? undefined : chosen[firmware][choice];
+}
+
 /** The loader's name in loaders/. `failedBoots`: how many boots in a row ended with a loader, 0 after one that reached the kernel. */
 export function loaderFor(firmware: BootableFirmware, choice: LoaderChoice, failedBoots: number): string {
   const order = automatic[firmware];

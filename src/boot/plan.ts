@@ -2,7 +2,7 @@
 import type { Ipv4, Mac } from '../base/addresses.ts';
 import type { BootClient } from '../dhcp/pxe.ts';
 import type { BootFile, NothingToBoot } from '../dhcp/questions.ts';
-import { isBootable, type LoaderChoice, loaderFor } from './loaders.ts';
+import { isBootable, type LoaderChoice, loaderFor, loaderInsteadOfIpxe } from './loaders.ts';
 
 export type { LoaderChoice } from './loaders.ts';
 
@@ -57,7 +57,10 @@ export function nextBoot(client: BootClient, plan: BootPlan): BootFile | Nothing
   if (loader === 'none' && !client.bootp) return nothing('an operating system needs no boot file');
   if (!isBootable(firmware)) return nothing(`${firmware} firmware cannot start a kernel for x86-64`);
   // By what it says of itself, not by option 60: iPXE says PXEClient too, and given its own binary it would load itself for ever.
+  const loaderPath = (name: string): string => `${imagePath(plan.image)}/loaders/${name}`;
   if (loader === 'ipxe') {
+    const other = loaderInsteadOfIpxe(firmware, plan.loader);
+    if (other !== undefined) return byTftp(loaderPath(other));
     if (plan.loader === 'nbi' && firmware === 'bios' && client.features.has('nbi') && startsKernel(plan.action)) return byTftp(nbiPath(plan.node));
     return client.features.has('http') ? { kind: 'url', url: `${httpBase(plan)}${scriptPath(plan.node)}` } : byTftp(scriptPath(plan.node));
   }
@@ -65,7 +68,7 @@ export function nextBoot(client: BootClient, plan: BootPlan): BootFile | Nothing
   // Etherboot, and ROMs that say nothing but BOOTP: all of them load a net boot image, and few anything else.
   if (loader !== 'rom') return plan.action === 'local' ? nothing('it is to boot from its own disk') : byTftp(nbiPath(plan.node));
   // With the whole path, under which the loader then finds what else it needs, whoever gave it its address.
-  const path = `${imagePath(plan.image)}/loaders/${loaderFor(firmware, plan.loader, plan.failedBoots ?? 0)}`;
+  const path = loaderPath(loaderFor(firmware, plan.loader, plan.failedBoots ?? 0));
   return client.http ? { kind: 'url', url: `${httpBase(plan)}${path}` } : byTftp(path);
 }
 

@@ -58,11 +58,11 @@ export function observe(machine: Machine | undefined, observation: Observation):
 
 /**
  * Whether a DHCP message of `loader` begins a boot. An iPXE may be the card's own ROM, or one that we have just handed out: then the
- * machine has been seen to load something a moment ago.
+ * machine has been seen to load it a moment ago. One that has its menu asks DHCP no more: its ROM has begun again.
  */
 export function beginsBoot(loader: BootClient['loader'], machine: Machine | undefined, now: number): boolean {
   if (loader === 'none') return false;
-  return loader !== 'ipxe' || (machine?.stage !== 'loader' && machine?.stage !== 'menu') || now - machine.lastSeen > retryWindow;
+  return loader !== 'ipxe' || machine?.stage !== 'loader' || now - machine.lastSeen > retryWindow;
 }
 
 /** A ROM repeats its DISCOVER for half a minute (PXE 2.1: 4, 8, 16, 32 s); that is the same boot as long as nothing was loaded. */

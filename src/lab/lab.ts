@@ -30,6 +30,8 @@ export interface LabOptions {
   readonly machines: readonly MachineOptions[];
   /** Has to print one JSON line with `"event":"serve.ready"` once it serves. */
   readonly serve: ServeCommand;
+  /** Whether the machines are switched on with the lab; default true. */
+  readonly powerOn?: boolean;
   /** Whether the lab goes on when the calling process ends; default false. */
   readonly keep?: boolean;
   /** Ends the lab while it starts. */
@@ -190,6 +192,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     network: options.network,
     machines,
     serve: options.serve,
+    powerOn: options.powerOn ?? true,
     keep: options.keep ?? false,
   };
   writeFileSync(planFile(directory), `${JSON.stringify(plan, undefined, 2)}\n`);

@@ -52,6 +52,8 @@ export interface LabPlan {
   readonly network: LabNetwork;
   readonly machines: readonly MachinePlan[];
   readonly serve: ServeCommand;
+  /** Whether the machines are switched on with the lab. */
+  readonly powerOn: boolean;
   /** Whether the lab goes on when the process that started it ends. */
   readonly keep: boolean;
 }

@@ -121,7 +121,7 @@ async function start(): Promise<void> {
   await listen();
   await run('ip', ['-batch', '-'], { input: networkCommands(plan.network, machines.length).join('\n') });
   await serve.start();
-  for (const machine of machines) await machine.power('on');
+  if (plan.powerOn) for (const machine of machines) await machine.power('on');
 }
 
 /** The starter holds the other end of stdin: it closes when the starter ends, however it ends. */

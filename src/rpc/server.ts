@@ -8,7 +8,7 @@ import type { Service } from '../base/service.ts';
 import { Connection } from './connection.ts';
 import { Datagrams } from './datagrams.ts';
 import { defaultLimits, type RpcLimits } from './limits.ts';
-import { type Answering, answer, encodeAnswer, lastPrivilegedPort, type Peer, type Program, type Transport } from './program.ts';
+import { type Answering, answer, encodeAnswer, type Peer, type Program, type Transport } from './program.ts';
 import type { ReplyCache } from './reply-cache.ts';
 
 /** Some clients' calls at once, each 32 KiB of WRITE or a whole datagram. What the system allows (net.core.rmem_max) unless UDP is tied to an interface. */
@@ -99,8 +99,7 @@ async function start(options: RpcServerOptions): Promise<RpcService> {
 function accept(socket: Socket, connections: Map<Connection, Ipv4>, answering: Answering, limits: RpcLimits, server: string, log: Log): void {
   const client = ipv4FromPeer(socket.remoteAddress ?? '');
   const port = socket.remotePort ?? 0;
-  const unprivileged = answering.privileged === true && port > lastPrivilegedPort ? 'not from a privileged port' : undefined;
-  const refusal = client === undefined ? 'not an IPv4 client' : (unprivileged ?? crowded(connections, client, limits));
+  const refusal = client === undefined ? 'not an IPv4 client' : crowded(connections, client, limits);
   if (client === undefined || refusal !== undefined) {
     log('warn', 'rpc.refused', { server, client, reason: refusal });
     socket.on('error', () => {}); // nobody is interested in how a refused connection ends
