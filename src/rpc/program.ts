@@ -45,7 +45,7 @@ export interface Answering {
 }
 
 /** IANA's system ports, which Linux lets only CAP_NET_BIND_SERVICE use. */
-const lastPrivilegedPort = 1023;
+export const lastPrivilegedPort = 1023;
 
 /** A body with nothing in it, as of every NULL procedure. */
 export const voidBody: Body = { encode: () => {} };
