@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Ipv4 } from '../base/addresses.ts';
+import { systemCode } from '../base/errors.ts';
 
 /** IPv4, UDP and TFTP headers: 20, 8 and 4. */
 const headers = 32;
@@ -20,9 +21,16 @@ export function fittingBlock(address: Ipv4): number {
   return ethernetBlock;
 }
 
-/** Linux tells it in sysfs (Documentation/ABI/testing/sysfs-class-net). */
+/**
+ * Linux tells it in sysfs (Documentation/ABI/testing/sysfs-class-net). A /sys that was mounted in another network namespace does not have the
+ * card (network_namespaces(7)): then it is taken for Ethernet.
+ */
 function interfaceMtu(name: string): number {
   const [device = name] = name.split(':', 1); // eth0:1 is an alias of eth0
-  const text = readFileSync(`/sys/class/net/${device}/mtu`, 'latin1').trim();
-  return Number(text);
+  try {
+    return Number(readFileSync(`/sys/class/net/${device}/mtu`, 'latin1'));
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return ethernetBlock + headers;
+  }
 }
