@@ -202,10 +202,14 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const logFile = openSync(labLog(directory), 'w', 0o600);
   // The shell is pid 1: it collects orphans, which Node does not, and ends with the supervisor; the kernel then kills the rest (pid_namespaces(7)).
   // Its own /sys: the host's tells of the host's network cards only (network_namespaces(7)).
-  const child = spawn('unshare', [...unshare, 'sh', '-c', 'mount -t sysfs sysfs /sys; "$@"; exit "$?"', 'sh', process.execPath, supervisor, planFile(directory)], {
-    detached: true, // a session of its own: the terminal's Ctrl-C is the caller's to handle
-    stdio: ['pipe', 'pipe', logFile],
-  });
+  const child = spawn(
+    'unshare',
+    [...unshare, 'sh', '-c', 'mount -t sysfs sysfs /sys; "$@"; exit "$?"', 'sh', process.execPath, supervisor, planFile(directory)],
+    {
+      detached: true, // a session of its own: the terminal's Ctrl-C is the caller's to handle
+      stdio: ['pipe', 'pipe', logFile],
+    },
+  );
   closeSync(logFile);
   const abort = () => child.stdin?.destroy();
   options.signal?.addEventListener('abort', abort);
