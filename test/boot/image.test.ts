@@ -231,7 +231,7 @@ describe.skipIf(skipped)('the initramfs', () => {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
     machine = new Machine(`farm.server=10.0.2.2:${port} farm.root=10.0.2.2:/none,port=1 quiet`, ['virtio-net-pci,mac=52:54:00:00:00:07']);
-    await machine.until(/cannot mount the root: .*Connection refused/);
+    await machine.until(/cannot boot: .*Connection refused/);
     await machine.until(/trying again in 2 s; press Enter for a shell/);
     await machine.until(/trying again in 4 s; press Enter for a shell/);
     while (urls.length < 2) await once(server, 'stage');
