@@ -46,7 +46,7 @@ describe('two diskless machines with 512 MB each', () => {
       ['n1', 1, '10.11.0.11'],
       ['n2', 2, '10.11.0.12'],
     ]);
-    for (const { reached } of nodes) expect(Object.keys(reached ?? {})).toEqual(['dhcp', 'loader', 'menu', 'kernel', 'root', 'agent', 'up']);
+    for (const { reached } of nodes) expect(Object.keys(reached ?? {})).toEqual(['dhcp', 'menu', 'kernel', 'root', 'agent', 'up']);
   });
 
   it('see one shared root, each as its own, and nothing of the tags', async () => {
