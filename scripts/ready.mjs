@@ -39,6 +39,11 @@ export const interopPackages = [
   'tcpdump',
   'systemd',
   'nginx-light',
+  'ndisc6',
+  'nfs-common',
+  'openssl',
+  'procps',
+  'rpcbind',
 ];
 
 /** The servers that bench/ compares ours with. */
