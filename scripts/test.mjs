@@ -9,7 +9,10 @@ ready([...(wanted.includes('boot') ? bootPackages : []), ...(wanted.includes('in
 check('biome', 'check', '--error-on-warnings');
 check('tsc', '--noEmit');
 check('knip');
-check('vitest', 'run', ...wanted.flatMap((name) => ['--project', name]));
+// Unit tests on both cores of CI; the others have the machine to themselves.
+if (wanted.includes('unit')) check('vitest', 'run', '--project', 'unit', '--maxWorkers', '2');
+const alone = wanted.filter((name) => name !== 'unit');
+if (alone.length > 0) check('vitest', 'run', ...alone.flatMap((name) => ['--project', name]));
 
 /** Runs one of the project's own tools; ends with its status if it complains. */
 function check(tool, ...args) {

@@ -77,7 +77,7 @@ export function claimOf(request: DhcpPacket, asker: DhcpAsker, pool: Pool, rapid
   };
   if (mac !== undefined) claim.mac = mac;
   const wanted = readAddress(request.options, option.requestedAddress);
-  if (wanted !== undefined) claim.wanted = wanted;
+  if (wanted !== undefined && wanted !== ipv4Any) claim.wanted = wanted;
   if (asker.hostName !== undefined) claim.hostName = asker.hostName;
   if (rapid) claim.rapid = true;
   return claim;
