@@ -4,6 +4,7 @@ import { networkAddress } from '../base/addresses.ts';
 import { type Complaint, complaintsOf, inWords } from './complaints.ts';
 import { type Farm, type Network, type Node, type Profile, serverName, type UnknownPolicy } from './farm.ts';
 import { farmPolicyComplaints, linkComplaints, networkComplaints, nodeComplaints, noProfile, overlapComplaints, profileOfPolicy } from './fit.ts';
+import { profileFor, resolveProfiles } from './inherit.ts';
 import { networkFinder } from './registry.ts';
 import { type FarmText, farmSchema, identityOf, keysAt, type NetworkText, type UnknownText } from './schema.ts';
 
@@ -20,7 +21,8 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
   const unreachable = linkComplaints(data.networks);
   if (unreachable.length > 0) return { complaints: unreachable };
   const complaints: Complaint[] = [];
-  const profiles = Object.entries(data.profiles).map(profileOf);
+  const { profiles, complaints: orphans } = resolveProfiles(data.profiles);
+  if (orphans.length > 0) return { complaints: orphans };
   const profileNames = profiles.map(({ name }) => name);
   for (const [path, unknown] of policies(data)) complaints.push(...profileOfPolicy(path, unknown, profileNames));
   if (complaints.length > 0) return { complaints };
@@ -59,11 +61,6 @@ function textOf(networks: FarmText['networks'], name: string): NetworkText {
 
 function policies({ unknown, networks }: FarmText): readonly (readonly [readonly string[], UnknownText | undefined])[] {
   return [[['unknown'], unknown], ...Object.entries(networks).map(([name, network]) => [['networks', name, 'unknown'], network.unknown] as const)];
-}
-
-function profileOf([name, text]: readonly [string, FarmText['profiles'][string]]): Profile {
-  const { image, root, loader, boot, options } = text;
-  return { name, image, kernelArgs: text.kernel_args, consoleLogin: text.console_login, root, loader, boot, options };
 }
 
 function networkOf(name: string, text: NetworkText, farm: FarmText, unknown: UnknownPolicy, profiles: readonly Profile[]): Network {
@@ -105,8 +102,9 @@ function nodesOf(farm: FarmText, networks: readonly Network[], profiles: readonl
     complaints.push(...complain(name, text, network));
     if (profile === undefined) complaints.push({ path: ['nodes', name, 'profile'], message: noProfile(text.profile, [...byName.keys()]) });
     if (network === undefined || profile === undefined) continue;
-    const { id, ip, loader = profile.loader, options } = text;
-    nodes.push({ name, id, ...identityOf(text), address: ip, network, profile, loader, options });
+    const { id, ip, options } = text;
+    const tags = [...new Set([...text.tags, ...profile.tags])];
+    nodes.push({ name, id, ...identityOf(text), address: ip, network, profile: profileFor(name, text, profile, farm.profiles), tags, options });
   }
   return nodes.sort((a, b) => a.id - b.id);
 }

@@ -60,6 +60,10 @@ export interface Network {
 
 export interface Profile {
   readonly name: string;
+  /** The profiles that it inherits from, the nearest first. */
+  readonly ancestors: readonly string[];
+  /** Its own and inherited ones: its nodes have them. */
+  readonly tags: readonly string[];
   /** The image's name under `images/`. */
   readonly image: string;
   /** Added to the kernel command line. */
@@ -71,6 +75,8 @@ export interface Profile {
   readonly loader: LoaderChoice;
   /** What its nodes do when nothing else is ordered. */
   readonly boot: BootAction;
+  /** Where each of the values above comes from, under its key of farm.yaml: `node n1`, `profile gpu` or `default`. */
+  readonly origins: Readonly<Record<string, string>>;
   readonly options: readonly FarmOption[];
 }
 
@@ -98,9 +104,10 @@ export interface Node extends NodeIdentity {
   readonly id: number;
   readonly address: Ipv4;
   readonly network: Network;
+  /** As it is for this node, which may differ from it in some values. */
   readonly profile: Profile;
-  /** Its own or its profile's. */
-  readonly loader: LoaderChoice;
+  /** Its own and its profile's. */
+  readonly tags: readonly string[];
   readonly options: readonly FarmOption[];
 }
 

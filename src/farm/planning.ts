@@ -39,7 +39,7 @@ export function bootPlan(farm: Farm, node: Node, sources: BootSources): BootPlan
     image,
     kernelArgs: [...profile.kernelArgs, ...sources.kernelArgs],
     root,
-    loader: node.loader,
+    loader: profile.loader,
     action: sources.ordered?.(node) ?? profile.boot,
     failedBoots: sources.failedBoots?.(node) ?? 0,
   };

@@ -119,18 +119,25 @@ const networkShape = z.strictObject({
 
 const loaderSchema = z.enum(['auto', 'ipxe', 'ipxe-snp', 'pxelinux', 'grub', 'shim', 'nbi'] satisfies readonly LoaderChoice[]);
 
-const profileShape = z.strictObject({
+const tagsSchema = z
+  .array(z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/i, 'expected a tag: letters, digits, - and _, at most 63'))
+  .default([])
+  .transform((tags): readonly string[] => [...new Set(tags)]);
+
+/** What a profile says of its nodes, and a node of itself; src/farm/inherit.ts has the defaults. */
+export const bootShape = z.strictObject({
   image: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]*$/, 'expected an image name such as debian-13')
-    .default('debian-13'),
-  kernel_args: z.array(z.string().regex(/^\S+$/, 'expected one kernel argument an entry, without blanks')).default([]),
-  console_login: z.boolean().default(false),
-  root: z.enum(['nfs', 'ram']).default('nfs'),
-  loader: loaderSchema.default('auto'),
-  boot: z.enum(bootActions).default('default'),
-  options: optionsSchema,
+    .optional(),
+  kernel_args: z.array(z.string().regex(/^\S+$/, 'expected one kernel argument an entry, without blanks')).optional(),
+  console_login: z.boolean().optional(),
+  root: z.enum(['nfs', 'ram']).optional(),
+  loader: loaderSchema.optional(),
+  boot: z.enum(bootActions).optional(),
 });
+
+const profileShape = z.strictObject({ ...bootShape.shape, inherit: z.string().optional(), tags: tagsSchema, options: optionsSchema });
 
 const relayPortShape = z.strictObject(
   { circuit: relayIdSchema.optional(), remote: relayIdSchema.optional(), relay: addressSchema.optional() },
@@ -142,6 +149,7 @@ const relayPortSchema = relayPortShape.transform(({ circuit, remote, relay }, co
 });
 
 const nodeShape = z.strictObject({
+  ...bootShape.shape,
   id: z.int().min(1).max(65_535),
   mac: macSchema.optional(),
   client_id: clientIdSchema.optional(),
@@ -149,7 +157,7 @@ const nodeShape = z.strictObject({
   relay_port: relayPortSchema.optional(),
   ip: addressSchema,
   profile: z.string().default('default'),
-  loader: loaderSchema.optional(),
+  tags: tagsSchema,
   options: optionsSchema,
 });
 

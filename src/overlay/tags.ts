@@ -73,7 +73,7 @@ function hostRank(pattern: string, client: TagClient): number | undefined {
 }
 
 /** `*` and `?` as in a shell. Linear: no pattern can make it slow. */
-function globMatches(pattern: string, text: string): boolean {
+export function globMatches(pattern: string, text: string): boolean {
   let at = 0;
   let star = -1;
   let resume = 0;
