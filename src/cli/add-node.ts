@@ -4,6 +4,7 @@ import { type Ipv4, mac } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
 import { identityText } from '../farm/farm.ts';
 import { addNodes, type NewNode } from '../farm/nodes.ts';
+import { dryRunOption, printDifference } from './change.ts';
 import { clientIdArgument, farmDirectory, ipv4Argument, numberArgument, table, uuidArgument } from './options.ts';
 
 interface AddNodeOptions {
@@ -14,6 +15,8 @@ interface AddNodeOptions {
   readonly clientId?: Buffer;
   readonly network?: string;
   readonly profile?: string;
+  readonly tag: readonly string[];
+  readonly dryRun?: boolean;
 }
 
 export function addNodeCommand(): Command {
@@ -27,13 +30,16 @@ export function addNodeCommand(): Command {
     .option('--client-id <id>', 'its DHCP client id in hex or as text:NAME, likewise', clientIdArgument)
     .option('--network <network>', 'network of farm.yaml to take the address from (default: the first with a free one)')
     .option('--profile <profile>', 'profile of farm.yaml (default: default)')
+    .option('--tag <tag>', 'a tag for them', (tag: string, all: readonly string[]) => [...all, tag], [])
+    .option(...dryRunOption)
     .action((macs: string[], options: AddNodeOptions, command: Command) => {
-      const added = addNodes(farmDirectory(command), newNodes(macs, options));
-      process.stdout.write(table(added.map((node) => [node.name, `id ${node.id}`, node.address, identityText(node)])));
+      const edited = addNodes(farmDirectory(command), newNodes(macs, options), options.dryRun === true);
+      if (options.dryRun === true) printDifference(edited);
+      else process.stdout.write(table(edited.added.map((node) => [node.name, `id ${node.id}`, node.address, identityText(node)])));
     });
 }
 
-function newNodes(macs: readonly string[], { name, ip, id, uuid, clientId, network, profile }: AddNodeOptions): readonly NewNode[] {
+function newNodes(macs: readonly string[], { name, ip, id, uuid, clientId, network, profile, tag }: AddNodeOptions): readonly NewNode[] {
   const isSingle = [name, ip, id, uuid, clientId].some((option) => option !== undefined);
   if (macs.length > 1 && isSingle) {
     throw new FarmError('usage', '--name, --ip, --id, --uuid and --client-id are for one machine at a time', 'add the machines one by one, or let farm choose');
@@ -41,6 +47,15 @@ function newNodes(macs: readonly string[], { name, ip, id, uuid, clientId, netwo
   if (macs.length === 0 && uuid === undefined && clientId === undefined) {
     throw new FarmError('usage', 'which machine?', 'give its MAC address, e.g. farm add-node 52:54:00:12:34:56, or --uuid or --client-id');
   }
-  const common = { name, address: ip, id, network, profile, ...(uuid === undefined ? {} : { uuid }), ...(clientId === undefined ? {} : { clientId }) };
+  const common = {
+    name,
+    address: ip,
+    id,
+    network,
+    profile,
+    tags: tag,
+    ...(uuid === undefined ? {} : { uuid }),
+    ...(clientId === undefined ? {} : { clientId }),
+  };
   return macs.length === 0 ? [common] : macs.map((text) => ({ ...common, mac: mac(text) }));
 }

@@ -8,29 +8,29 @@ import { giveCommand, listActions } from '../farm/action-orders.ts';
 import { actionNow, bootActions, nothingOrdered } from '../farm/actions.ts';
 import { loadFarm } from '../farm/config.ts';
 import { reinstallFile } from '../farm/node-files.ts';
+import { selectNodes } from '../farm/node-set.ts';
+import { type ExcludeOption, nodesArgument, withExclude } from './node-sets.ts';
 import { farmDirectory, table } from './options.ts';
 
 export function bootCommand(): Command {
-  return new Command('boot')
+  return withExclude(new Command('boot'))
     .description('say what nodes do when they boot: default, local, memtest, shell or reinstall; without arguments, show it')
-    .argument('[nodes...]', 'nodes, then the action; default takes back what was said before')
+    .argument('[nodes...]', `nodes (${nodesArgument}), then the action; default takes back what was said before`)
     .option('--once', 'at the next boot only')
     .option('--json', 'for programs')
-    .action(async (words: readonly string[], options: { once?: boolean; json?: boolean }, command: Command) => {
+    .action(async (words: readonly string[], options: ExcludeOption & { once?: boolean; json?: boolean }, command: Command) => {
       const directory = farmDirectory(command);
       if (words.length === 0) await show(directory, options.json === true);
-      else await order(directory, words.slice(0, -1), words.at(-1) ?? '', options.once === true);
+      else await order(directory, words.slice(0, -1), words.at(-1) ?? '', options.once === true, options.exclude);
     });
 }
 
-async function order(directory: string, nodes: readonly string[], word: string, once: boolean): Promise<void> {
+async function order(directory: string, nodes: readonly string[], word: string, once: boolean, exclude: readonly string[]): Promise<void> {
   const action = bootActions.find((candidate) => candidate === word);
   if (action === undefined)
     throw new FarmError('usage', `there is no boot action ${word}`, `actions are ${bootActions.join(', ')}; they stand behind the nodes`);
   if (nodes.length === 0) throw new FarmError('usage', `which nodes are to boot ${action}?`, `write them before it: farm boot n1 n2 ${action}`);
-  const known = new Set(loadFarm(directory).nodes.map(({ name }) => name));
-  const unknown = nodes.filter((node) => !known.has(node));
-  if (unknown.length > 0) throw new FarmError('node.missing', `this farm has no node ${unknown.join(', ')}`, 'farm status lists them');
+  const chosen = selectNodes(loadFarm(directory), nodes, exclude).map(({ name }) => name);
   if (action === 'reinstall' && !existsSync(join(directory, reinstallFile))) {
     throw new FarmError(
       'action.reinstall',
@@ -38,7 +38,7 @@ async function order(directory: string, nodes: readonly string[], word: string, 
       'write the program that the nodes are to run there',
     );
   }
-  await giveCommand(directory, { id: randomUUID(), nodes: [...new Set(nodes)], action, once }, Date.now());
+  await giveCommand(directory, { id: randomUUID(), nodes: chosen, action, once }, Date.now());
 }
 
 async function show(directory: string, json: boolean): Promise<void> {

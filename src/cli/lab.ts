@@ -149,7 +149,7 @@ function withNodes(directory: string, count: number | undefined): Farm {
     const mac = `52:54:00:fa:${(number >> 8).toString(16).padStart(2, '0')}:${(number & 255).toString(16).padStart(2, '0')}` as Mac;
     if (!taken.has(mac)) macs.push(mac);
   }
-  const added = addNodes(
+  const { added } = addNodes(
     directory,
     macs.map((mac) => ({ mac })),
   );

@@ -10,6 +10,7 @@ import { labCommand } from './lab.ts';
 import { leasesCommand } from './leases.ts';
 import { mapCommand } from './map.ts';
 import { nginxCommand } from './nginx.ts';
+import { nodeCommand } from './node.ts';
 import { version } from './package.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
@@ -27,6 +28,7 @@ for (const add of [
   initCommand,
   imageCommand,
   addNodeCommand,
+  nodeCommand,
   serveCommand,
   statusCommand,
   bootCommand,

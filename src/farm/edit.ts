@@ -9,18 +9,29 @@ import type { Farm } from './farm.ts';
 /** How often a change is tried again when a person saves the file in the same moment. */
 const attempts = 5;
 
-/** Replaces the text of farm.yaml by what `edit` makes of it; returns the farm as it is then. Throws what `edit` or the checks throw. */
-export function editConfig(directory: string, edit: (text: string) => string): Farm {
+export interface EditedConfig {
+  readonly farm: Farm;
+  /** The text of farm.yaml. */
+  readonly before: string;
+  readonly after: string;
+}
+
+/**
+ * Replaces the text of farm.yaml by what `edit` makes of it, or only says what it would be. Throws what `edit` throws, and `config.*` if the farm would
+ * be wrong then: nothing is changed in that case.
+ */
+export function editConfig(directory: string, edit: (text: string) => string, dryRun = false): EditedConfig {
   const path = join(directory, configFile);
-  const unlock = lock(`${path}.lock`);
+  const unlock = dryRun ? () => {} : lock(`${path}.lock`);
   try {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const before = readFileSync(path, 'utf8');
       const after = edit(before);
       const farm = parseFarm(after, directory);
+      if (dryRun || after === before) return { farm, before, after };
       if (readFileSync(path, 'utf8') !== before) continue;
       replaceFile(path, after, statSync(path).mode & 0o777);
-      return farm;
+      return { farm, before, after };
     }
   } finally {
     unlock();
@@ -42,9 +53,13 @@ export function replaceFile(path: string, text: string, mode: number): void {
   syncDirectory(dirname(path));
 }
 
-/** Takes the lock file, or says who has it. A lock whose process is gone is taken over. */
+/** Longer than any change of a large farm takes. */
+const lockPatience = 10_000;
+const lockPoll = 20;
+
+/** Takes the lock file; waits for whoever has it, and in the end says who that is. A lock whose process is gone is taken over. */
 function lock(path: string): () => void {
-  for (let attempt = 0; attempt < 2; attempt++) {
+  for (let waited = 0; ; waited += lockPoll) {
     try {
       const fd = openSync(path, 'wx', 0o600);
       writeSync(fd, String(process.pid));
@@ -52,17 +67,28 @@ function lock(path: string): () => void {
       return () => rmSync(path, { force: true });
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
-      const holder = Number(readFileSync(path, 'utf8'));
-      if (alive(holder))
-        throw new FarmError('config.locked', `another farm command (pid ${holder}) is changing ${configFile}`, 'try again when it has ended', error);
-      rmSync(path, { force: true });
+      const holder = lockHolder(path);
+      if (holder !== undefined && holder !== process.pid && !alive(holder)) rmSync(path, { force: true });
+      else if (waited >= lockPatience || holder === process.pid) {
+        const who = holder === undefined ? 'somebody' : `another farm command (pid ${holder})`;
+        throw new FarmError('config.locked', `${who} is changing ${configFile}`, `try again when it has ended; ${path} is its lock`, error);
+      } else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lockPoll);
     }
   }
-  throw new FarmError('config.locked', `${path} cannot be taken`, 'remove it if no farm command is running');
+}
+
+/** undefined if it was given back in this moment, or is just being taken and has no number yet. */
+function lockHolder(path: string): number | undefined {
+  try {
+    const text = readFileSync(path, 'utf8');
+    return /^\d+$/.test(text) ? Number(text) : undefined;
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return undefined;
+  }
 }
 
 function alive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
   try {
     process.kill(pid, 0);
     return true;

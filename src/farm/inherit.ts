@@ -9,7 +9,14 @@ type BootText = z.output<typeof bootShape>;
 type ProfileText = FarmText['profiles'][string];
 
 /** What is neither the node's nor a profile's. */
-const defaults = { image: 'debian-13', kernel_args: [], console_login: false, root: 'nfs', loader: 'auto', boot: 'default' } as const satisfies Required<BootText>;
+const defaults = {
+  image: 'debian-13',
+  kernel_args: [],
+  console_login: false,
+  root: 'nfs',
+  loader: 'auto',
+  boot: 'default',
+} as const satisfies Required<BootText>;
 
 /** A profile, or a node, that says some of the values. */
 interface Layer {

@@ -11,6 +11,7 @@ export interface NodeEntry extends NodeIdentity {
   readonly id: number;
   readonly address: Ipv4;
   readonly profile: string | undefined;
+  readonly tags?: readonly string[] | undefined;
 }
 
 /** `text`, a farm.yaml without errors, with `entries` among its `nodes`. */
@@ -44,7 +45,7 @@ function lineEnd(text: string, from: number): number {
   return text[newline - 1] === '\r' ? newline - 1 : newline;
 }
 
-function entryText({ name, id, mac, clientId, uuid, relayPort, address, profile }: NodeEntry): string {
+function entryText({ name, id, mac, clientId, uuid, relayPort, address, profile, tags = [] }: NodeEntry): string {
   // In quotes: YAML 1.1 readers take bare digits with colons for a number in base 60, and a GUID of digits and one e for a float.
   const port = Object.entries(relayPort ?? {}).map(([key, value]) => `${key}: ${Buffer.isBuffer(value) ? JSON.stringify(bytesText(value)) : value}`);
   const fields = [
@@ -55,6 +56,7 @@ function entryText({ name, id, mac, clientId, uuid, relayPort, address, profile 
     ...(port.length === 0 ? [] : [`relay_port: { ${port.join(', ')} }`]),
     `ip: ${address}`,
     ...(profile === undefined ? [] : [`profile: ${JSON.stringify(profile)}`]),
+    ...(tags.length === 0 ? [] : [`tags: [${tags.map((tag) => (/^[a-z]/i.test(tag) ? tag : JSON.stringify(tag))).join(', ')}]`]),
   ];
   return `${name}: { ${fields.join(', ')} }`;
 }

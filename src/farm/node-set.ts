@@ -86,7 +86,10 @@ function nodesOfTerm(farm: NodeSetFarm, term: string): readonly Node[] {
     const found = nodes.filter(({ tags }) => tags.includes(wanted));
     if (found.length > 0 || profiles.some(({ tags }) => tags.includes(wanted))) return found;
     const known = [...new Set(nodes.flatMap(({ tags }) => tags))];
-    throw missing(`no node has the tag ${wanted}${nearest(wanted, known)}`, known.length === 0 ? 'there are no tags yet: farm node set NODES --tag TAG' : `tags: ${known.join(', ')}`);
+    throw missing(
+      `no node has the tag ${wanted}${nearest(wanted, known)}`,
+      known.length === 0 ? 'there are no tags yet: farm node set NODES --tag TAG' : `tags: ${known.join(', ')}`,
+    );
   }
   if (term.startsWith('%')) {
     const wanted = term.slice(1);

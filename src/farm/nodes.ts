@@ -3,7 +3,8 @@ import { type Ipv4, ipv4FromNumber, ipv4Number } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
 import { nearest } from './complaints.ts';
 import { parseFarm } from './config.ts';
-import { editConfig } from './edit.ts';
+import { type EditedConfig, editConfig } from './edit.ts';
+import { changeNodes, type NodeChange } from './edit-nodes.ts';
 import { type Farm, identityText, type Network, type Node, type NodeIdentity, nameShape } from './farm.ts';
 import { addressComplaint, identitiesOf } from './fit.ts';
 import { insertNodes, type NodeEntry } from './insert.ts';
@@ -15,6 +16,9 @@ export interface NewNode extends NodeIdentity {
   readonly address?: Ipv4 | undefined;
   readonly id?: number | undefined;
   readonly profile?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  /** Further keys of farm.yaml, as they stand there. */
+  readonly extra?: NodeChange;
   /** Name of the network to take an address from; any that has one is good enough if absent. */
   readonly network?: string | undefined;
 }
@@ -22,15 +26,28 @@ export interface NewNode extends NodeIdentity {
 /** openMosix ids are 16 bits, 0 means "not a member". */
 const idMax = 65_535;
 
-/** Adds `machines` to farm.yaml, all or none, and returns them as they are then in the farm. Throws `node.*`, `config.*`. */
-export function addNodes(directory: string, machines: readonly NewNode[]): readonly Node[] {
+export interface AddedNodes extends EditedConfig {
+  readonly added: readonly Node[];
+}
+
+/** Adds `machines` to farm.yaml, all or none, or only says what would be added. Throws `node.*`, `config.*`. */
+export function addNodes(directory: string, machines: readonly NewNode[], dryRun = false): AddedNodes {
   let entries: readonly NodeEntry[] = [];
-  const after = editConfig(directory, (text) => {
-    entries = planNodes(parseFarm(text, directory), machines);
-    return insertNodes(text, entries);
-  });
+  const edited = editConfig(
+    directory,
+    (text) => {
+      entries = planNodes(parseFarm(text, directory), machines);
+      const extras = entries.flatMap(({ name }, index): (readonly [string, NodeChange])[] => {
+        const extra = machines[index]?.extra;
+        return extra === undefined ? [] : [[name, extra]];
+      });
+      const inserted = insertNodes(text, entries);
+      return extras.length === 0 ? inserted : changeNodes(inserted, new Map(extras));
+    },
+    dryRun,
+  );
   const names = new Set(entries.map(({ name }) => name));
-  return after.nodes.filter(({ name }) => names.has(name));
+  return { ...edited, added: edited.farm.nodes.filter(({ name }) => names.has(name)) };
 }
 
 /** What new machines are to be called, or why one of them cannot be added. Pure. */
@@ -48,7 +65,7 @@ function planNodes(farm: Farm, machines: readonly NewNode[]): readonly NodeEntry
       ...(uuid === undefined ? {} : { uuid }),
       ...(relayPort === undefined ? {} : { relayPort }),
     };
-    const entry = { name, id, address: machine.address ?? taken.freeAddress(machine.network), profile: machine.profile, ...identity };
+    const entry = { name, id, address: machine.address ?? taken.freeAddress(machine.network), profile: machine.profile, tags: machine.tags, ...identity };
     taken.add(entry);
     return entry;
   });
@@ -86,7 +103,7 @@ class Taken {
   constructor(farm: Farm) {
     this.farm = farm;
     this.findNetwork = networkFinder(farm.networks);
-    for (const node of farm.nodes) this.add({ ...node, profile: undefined });
+    for (const node of farm.nodes) this.add({ ...node, profile: undefined, tags: undefined });
   }
 
   add(entry: NodeEntry): void {

@@ -91,7 +91,7 @@ export class Registrar {
   private add(newcomers: readonly Newcomer[]): unknown {
     const { live, log } = this.options;
     try {
-      const added = addNodes(
+      const { added } = addNodes(
         live.directory,
         newcomers.map(({ mac, network, profile }) => ({ mac, network, ...(profile === 'default' ? {} : { profile }) })),
       );

@@ -84,7 +84,9 @@ describe('a node set', () => {
 
 describe('folded names', () => {
   it('unfold to the same names', () => {
-    const name = fc.tuple(fc.constantFrom('n', 'rack1n', 'pc-', 'a'), fc.nat(120), fc.constantFrom(1, 2, 3)).map(([stem, number, width]) => `${stem}${String(number).padStart(width, '0')}`);
+    const name = fc
+      .tuple(fc.constantFrom('n', 'rack1n', 'pc-', 'a'), fc.nat(120), fc.constantFrom(1, 2, 3))
+      .map(([stem, number, width]) => `${stem}${String(number).padStart(width, '0')}`);
     fc.assert(
       fc.property(fc.uniqueArray(fc.oneof(name, fc.constantFrom('server', 'login')), { maxLength: 40 }), (names) => {
         const parts = foldNames(names).match(/[^,[\]]+(?:\[[^\]]*\])?/g) ?? [];

@@ -65,7 +65,7 @@ describe('farm add-node', () => {
     const directory = newFarm();
     addNodes(directory, [{ mac: mac('52:54:00:00:00:01') }, { mac: mac('525400000002') }]);
     addNodes(directory, [{ mac: mac('5254.0000.0003'), name: 'big', id: 9, address: ipv4('10.11.0.50') }]);
-    const added = addNodes(directory, [{ mac: mac('52-54-00-00-00-04') }]);
+    const { added } = addNodes(directory, [{ mac: mac('52-54-00-00-00-04') }]);
     expect(added.map(({ name, id, address }) => [name, id, address])).toEqual([['n3', 3, '10.11.0.12']]);
     expect(loadFarm(directory).nodes.map(({ name }) => name)).toEqual(['n1', 'n2', 'n3', 'big']);
   });
@@ -143,7 +143,7 @@ describe('farm add-node', () => {
     const path = join(directory, 'farm.yaml');
     const networks = '  two: { via: main, address: 10.12.0.0/24, range: 10.12.0.1-10.12.0.9, router: 10.12.0.1, dynamic: 10.12.0.20-10.12.0.30 }\n\nprofiles:';
     writeFileSync(path, readFileSync(path, 'utf8').replace('\nprofiles:', networks));
-    expect(addNodes(directory, [{ mac: mac('52:54:00:00:00:01'), network: 'two' }])).toMatchObject([{ name: 'n1', address: '10.12.0.2' }]);
+    expect(addNodes(directory, [{ mac: mac('52:54:00:00:00:01'), network: 'two' }]).added).toMatchObject([{ name: 'n1', address: '10.12.0.2' }]);
     expect(codeOf(() => addNodes(directory, [{ mac: mac('52:54:00:00:00:02'), network: 'too' }]))).toContain('there is no network too (did you mean two?)');
     const dynamic = { mac: mac('52:54:00:00:00:02'), address: ipv4('10.12.0.25') };
     expect(codeOf(() => addNodes(directory, [dynamic]))).toContain('is inside `dynamic` of network two');
@@ -152,7 +152,7 @@ describe('farm add-node', () => {
   it('does not give a name that another has in capitals', () => {
     const directory = newFarm();
     addNodes(directory, [{ mac: mac('52:54:00:00:00:01'), name: 'N2', id: 7 }]);
-    const added = addNodes(directory, [{ mac: mac('52:54:00:00:00:02') }, { mac: mac('52:54:00:00:00:03') }]);
+    const { added } = addNodes(directory, [{ mac: mac('52:54:00:00:00:02') }, { mac: mac('52:54:00:00:00:03') }]);
     expect(added.map(({ name, id }) => [name, id])).toEqual([
       ['n1', 1],
       ['n3', 2],
