@@ -53,7 +53,9 @@ export function foldNames(names: Iterable<string>): string {
   for (const name of numbered) {
     // Of n08, n9 and n10 the first and the last are a range, and n9 is another name.
     const key = padded.has(widthKey(name)) ? widthKey(name) : name.digits === '' ? `name ${name.name}` : `stem ${name.stem}`;
-    groups.set(key, [...(groups.get(key) ?? []), name]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [name]);
+    else group.push(name);
   }
   return [...groups.values()].map(foldGroup).join(',');
 }

@@ -62,7 +62,7 @@ function readLine(content: string): { readonly indent: string; readonly name: st
     if (key === undefined || Object.hasOwn(fields, key)) return undefined;
     if (quoted !== undefined) fields[key] = quoted;
     else if (list !== undefined) {
-      const words = list.split(', ');
+      const words = list.trim().split(', ');
       if (!words.every((word) => plainText.test(word))) return undefined;
       fields[key] = words;
     } else if (plainNumber.test(plain)) fields[key] = Number(plain);
