@@ -20,6 +20,9 @@ const loadingMilliseconds = 60_000;
 /** What a stage message may say for people: one line of the status table. */
 const detailMax = 200;
 
+/** The detail of a machine that asked for an address and boots nothing. */
+export const operatingSystem = 'an operating system';
+
 export class Sightings {
   private readonly live: LiveFarm;
   private readonly clock: Clock;
@@ -42,7 +45,7 @@ export class Sightings {
   asked({ mac, host, client, event }: DhcpExchange): { readonly boots: boolean } {
     if (mac === undefined) return { boots: false };
     // Only what boots says its firmware.
-    const detail = client.loader === 'none' ? (client.bootp ? 'BOOTP' : 'an operating system') : `${client.firmware} ${client.loader}`;
+    const detail = client.loader === 'none' ? (client.bootp ? 'BOOTP' : operatingSystem) : `${client.firmware} ${client.loader}`;
     if (host?.name === undefined) {
       if (event === 'dhcp.ignore' || host !== undefined) this.note(mac, 'seen', host?.address, detail);
       return { boots: false };

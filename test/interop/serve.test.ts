@@ -180,6 +180,23 @@ describe.skipIf(lacking !== undefined)(`farm serve${lacking === undefined ? '' :
     expect(inside('n1', 'nfs-cat', url('/etc/openmosix.map'))).toBe(farm(directory, 'map'));
   });
 
+  it('adds the next machine that boots from the network, and no operating system', async () => {
+    farm(directory, 'node', 'remove', 'late');
+    const deadline = Date.now() + 10_000;
+    while (inside('n1', 'nfs-cat', url('/etc/hosts')).includes('late')) if (Date.now() > deadline) throw new Error('the change was not published');
+    const finder = spawn(command, ['-C', directory, 'add-node', '--discover', '1', '--tag', 'found'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const ended = once(finder, 'exit');
+    await once(finder.stderr, 'data'); // it waits now
+    const ask = (...options: readonly string[]): unknown =>
+      spawnSync('ip', ['netns', 'exec', spaces.stranger, 'udhcpc', '-i', 'eth0', '-n', '-q', '-t', '2', '-T', '1', '-s', '/bin/true', ...options]);
+    ask();
+    expect(finder.exitCode).toBeNull();
+    ask('-V', 'PXEClient:Arch:00000:UNDI:002001');
+    expect((await ended)[0]).toBe(0);
+    expect(JSON.parse(farm(directory, 'node', 'list', '@found', '--json'))).toMatchObject([{ name: 'n3', mac: macOf('stranger') }]);
+    farm(directory, 'node', 'remove', '@found');
+  });
+
   it('keeps the last good state when farm.yaml is broken, and says so', async () => {
     const path = join(directory, 'farm.yaml');
     const good = readFileSync(path, 'utf8');
