@@ -4,6 +4,7 @@ import { addNodeCommand } from './add-node.ts';
 import { bootCommand } from './boot.ts';
 import { demoCommand } from './demo.ts';
 import { dhcpCommand } from './dhcp.ts';
+import { doctorCommand } from './doctor.ts';
 import { imageCommand } from './image.ts';
 import { initCommand } from './init.ts';
 import { labCommand } from './lab.ts';
@@ -35,6 +36,7 @@ for (const add of [
   leasesCommand,
   mapCommand,
   dhcpCommand,
+  doctorCommand,
   nginxCommand,
   labCommand,
   demoCommand,
