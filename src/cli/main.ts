@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addNodeCommand } from './add-node.ts';
 import { bootCommand } from './boot.ts';
+import { completionCommand } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { dhcpCommand } from './dhcp.ts';
 import { doctorCommand } from './doctor.ts';
@@ -40,6 +41,7 @@ for (const add of [
   nginxCommand,
   labCommand,
   demoCommand,
+  completionCommand,
 ]) {
   for (const command of [add()].flat()) program.addCommand(command.copyInheritedSettings(program));
 }
