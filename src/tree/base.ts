@@ -13,6 +13,8 @@ export interface BaseObject extends Attributes {
   readonly target: string | undefined;
   readonly content: Content | undefined;
   readonly directory: BaseDirectory | undefined;
+  /** The template or file that it was made of; undefined for what is the image's. */
+  readonly origin?: string | undefined;
 }
 
 /** One image with its rendered overlays. Object ids stay below `firstPrivateId`. */
@@ -23,6 +25,8 @@ export interface Base {
   object(id: ObjectId): BaseObject | undefined;
   readonly objectCount: number;
   readonly totalBytes: number;
+  /** Whether any name has a version for a user or group: then what a client gets depends on who asks. */
+  readonly byUser: boolean;
 }
 
 /** Images number their objects from here (1 and 2 are the cookies of `.` and `..`) ... */
