@@ -41,7 +41,8 @@ function userOf({ uid, gid }: ExplainOptions) {
 
 /** What people read. */
 export function pathText({ node, path, image, leads, object, missing, components, notes }: PathWhy): string {
-  const head = object === undefined ? `${node} finds nothing at ${path}: ${missing}` : `${node} gets ${path} from ${source(object, image)}`;
+  const reason = missing?.startsWith(`${path}: `) === true ? missing.slice(path.length + 2) : missing;
+  const head = object === undefined ? `${node} finds nothing at ${path}: ${reason}` : `${node} gets ${path} from ${source(object, image)}`;
   const further = leads !== undefined && leads !== path ? [`  it leads to ${leads}`] : [];
   const what = object === undefined ? [] : [`  ${objectText(object)}`];
   const rows = components.flatMap(rowsOf);

@@ -110,11 +110,12 @@ function findIn(layers: Layers, id: ObjectId, stored: string, seen: string, aske
   const name = plain !== undefined && below(plain) === below(asked) ? plain : asked;
   const own = written.names.get(id)?.get(name);
   const entry = own === undefined ? below(name) : undefined;
-  const candidates = [...new Set([plainOf(name) ?? name, name].flatMap((each) => directory?.tags.candidates(each) ?? []))];
+  const candidates = bestFirst([...new Set([plainOf(name) ?? name, name].flatMap((each) => directory?.tags.candidates(each) ?? []))], client);
+  const isOnly = own === undefined && candidates.length === 1;
   const versions = [
     ...ownVersion(own, join(seen, name)),
     ...candidates.map((candidate) =>
-      version(layers, directory?.raw.get(candidate), join(stored, candidate), { isTaken: entry?.name === candidate, isOwn: own !== undefined }),
+      version(layers, directory?.raw.get(candidate), join(stored, candidate), { isTaken: entry?.name === candidate, isOwn: own !== undefined, isOnly }),
     ),
     ...candidates.flatMap((candidate) => hiddenByOverlay(layers, id, stored, candidate)),
   ];
@@ -140,16 +141,27 @@ function version(
   { base, written, client }: Layers,
   entry: DirectoryEntry | undefined,
   stored: string,
-  { isTaken, isOwn }: { readonly isTaken: boolean; readonly isOwn: boolean },
+  { isTaken, isOwn, isOnly }: { readonly isTaken: boolean; readonly isOwn: boolean; readonly isOnly: boolean },
 ): WhyVersion {
   const id = entry?.id ?? 0;
   const from = base.object(id)?.origin;
   const common = { layer: layerOf(id), stored: shown(stored), ...(from === undefined ? {} : { from }) };
   const rank = rankText(entry?.name ?? '', client);
   if (rank === undefined) return { ...common, verdict: 'other', says: 'not for this node' };
-  if (isTaken) return { ...common, verdict: 'taken', says: `${rank}${changed(written, id)}` };
+  const isPlain = isOnly && !isHiddenName(entry?.name ?? '');
+  if (isTaken) return { ...common, verdict: 'taken', says: `${isPlain ? 'the only one' : rank}${changed(written, id)}` };
   const reason = written.dropped.has(id) ? 'the node removed it' : isOwn ? 'what the node did to this name goes first' : 'another goes first';
   return { ...common, verdict: 'lost', says: `${rank}; ${reason}` };
+}
+
+/** In the order in which they are tried; those for others come last. */
+export function bestFirst(candidates: readonly Name[], client: TagClient): readonly Name[] {
+  const ranked = candidates.map((name) => {
+    const tag = parseTaggedName(name)?.tag;
+    return { name, fits: tag === undefined ? { row: order.length, within: 0 } : (fitOf(tag, client) ?? { row: order.length + 1, within: 0 }) };
+  });
+  ranked.sort((a, b) => a.fits.row - b.fits.row || a.fits.within - b.fits.within || (a.name < b.name ? -1 : 1));
+  return ranked.map(({ name }) => name);
 }
 
 /** Which row of the order a stored name is for a client; undefined if it is for others. */

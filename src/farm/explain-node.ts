@@ -22,6 +22,9 @@ export interface PathQuestion {
   readonly shared?: ReadonlyMap<string, string>;
 }
 
+/** Where systemd mounts what the kernel or the memory of the node has (API file systems). */
+const ownMounts = ['/proc', '/sys', '/dev', '/run', '/tmp'];
+
 const nothing: Written = { objects: new Map(), names: new Map(), dropped: new Set() };
 
 /** Throws `node.unknown`, `image.missing`, and what is wrong with the image or the journal. */
@@ -51,22 +54,24 @@ export function explainNode(directory: string, { farm, byName, overlay }: Publis
     return place === undefined ? undefined : { place: sharedPlace(Buffer.from(place).toString('latin1'), client), says: 'shared by all nodes of the profile' };
   };
   const why = explainPath(root, Buffer.from(question.path).toString('latin1'), crossing);
-  const notes = notesOf(node, { version, booted, current, byUser: base.byUser && question.user === undefined });
-  return { node: node.name, path: question.path, image: version, ...why, notes };
+  const byUser = base.byUser && question.user === undefined;
+  const mounted = ownMounts.filter((name) => why.components.some(({ path }) => path === name || path.startsWith(`${name}/`)));
+  return { node: node.name, path: question.path, image: version, ...why, notes: notesOf(node, { version, booted, current, byUser, mounted }) };
 }
 
-function notesOf(
-  { profile }: Node,
-  {
-    version,
-    booted,
-    current,
-    byUser,
-  }: { readonly version: string; readonly booted: string | undefined; readonly current: string | undefined; readonly byUser: boolean },
-): readonly string[] {
+interface Circumstances {
+  readonly version: string;
+  readonly booted: string | undefined;
+  readonly current: string | undefined;
+  readonly byUser: boolean;
+  readonly mounted: readonly string[];
+}
+
+function notesOf({ profile }: Node, { version, booted, current, byUser, mounted }: Circumstances): readonly string[] {
   return [
     ...(profile.root === 'ram' ? ['its root is in memory: this is what it fetches when it boots, and what it writes is not here'] : []),
     ...(booted !== undefined && current !== undefined && current !== version ? [`it runs ${version}; its next boot is from ${current}`] : []),
+    ...mounted.map((name) => `a running node has a file system of its own on ${name}: what is below it there is not what this server has`),
     ...(byUser ? ['some names have versions for users or groups: --uid and --gid ask for theirs'] : []),
   ];
 }

@@ -3,7 +3,7 @@ import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { TagIndex } from '../overlay/tag-index.ts';
 import type { TagClient } from '../overlay/tags.ts';
 import type { Kind, Name } from '../tree/tree.ts';
-import { type Found, join, type Place, rankText, shown, whyMissing } from './explain-layers.ts';
+import { bestFirst, type Found, join, type Place, rankText, shown, whyMissing } from './explain-layers.ts';
 
 /** `directory` is the shared tree's; both have one character a byte. Throws what the system says of it. */
 export function sharedPlace(directory: string, client: TagClient): Place {
@@ -26,7 +26,7 @@ function findIn(directory: string, stored: string, name: Name, client: TagClient
   const index = new TagIndex<true>();
   for (const each of readdirSync(Buffer.from(join(directory, stored), 'latin1'), 'latin1')) index.add(each, true);
   const taken = index.stored(name, client);
-  const candidates = index.candidates(name);
+  const candidates = bestFirst(index.candidates(name), client);
   const versions = candidates.map((candidate) => {
     const common = { layer: 'shared' as const, stored: shown(join(stored, candidate)) };
     const rank = rankText(candidate, client);
