@@ -6,6 +6,7 @@ import { completionCommand } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { dhcpCommand } from './dhcp.ts';
 import { doctorCommand } from './doctor.ts';
+import { explainCommand } from './explain.ts';
 import { imageCommand } from './image.ts';
 import { initCommand } from './init.ts';
 import { labCommand } from './lab.ts';
@@ -38,6 +39,7 @@ for (const add of [
   mapCommand,
   dhcpCommand,
   doctorCommand,
+  explainCommand,
   nginxCommand,
   labCommand,
   demoCommand,

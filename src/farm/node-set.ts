@@ -1,6 +1,6 @@
 // Sets of nodes as people write them on a command line: n[01-20,33], @tag, %profile, all, n*, and what is left of them. After ClusterShell's nodeset(1).
 import { FarmError } from '../base/errors.ts';
-import { globMatches } from '../overlay/tags.ts';
+import { globMatches } from '../overlay/glob.ts';
 import { nearest } from './complaints.ts';
 import type { Farm, Node } from './farm.ts';
 import { expandNames, foldNames } from './host-range.ts';

@@ -46,8 +46,10 @@ export function open(request: Request, handle: Buffer): OpenObject {
   const fields = request.state.handles.decode(handle);
   if (fields === undefined) throw new Refusal('BADHANDLE');
   const { owner, generation, object } = fields;
-  const tree = request.state.exports.view(owner, generation, request.client);
-  if (tree === undefined || tree.generation !== generation) throw new Refusal('STALE');
+  const common = request.state.exports.view(owner, generation, request.client);
+  if (common === undefined || common.generation !== generation) throw new Refusal('STALE');
+  const { uid, gid, gids } = request.user;
+  const tree = common.forUser?.({ uid, gids: [gid, ...gids] }) ?? common;
   return { tree, id: object, fsid: fields, attributes: tree.attributes(object) };
 }
 
