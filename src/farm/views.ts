@@ -1,4 +1,5 @@
 // Each node's view of the served root, opened when it mounts and kept across restarts of the server: what the NFS service asks.
+import { statfsSync } from 'node:fs';
 import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import { sentence } from '../base/errors.ts';
@@ -7,6 +8,8 @@ import type { ExportView, NfsExports } from '../nfs/exports.ts';
 import { OpenFiles } from '../tree/files.ts';
 import { LayeredTree } from '../tree/layered.ts';
 import { PrivateStore } from '../tree/private.ts';
+import { Disk, type Quota } from '../tree/room.ts';
+import type { Space } from '../tree/tree.ts';
 import { privateDirectory, stateDirectory } from './directory.ts';
 import { type Node, tagClient } from './farm.ts';
 import type { Images, ImageVersion } from './images.ts';
@@ -25,6 +28,8 @@ export class NodeViews implements NfsExports {
   private readonly clock: Clock;
   private readonly log: Log;
   private readonly imageFiles = new OpenFiles();
+  /** Which all private trees share. */
+  private readonly disk: Disk;
   /** By node name, under which the private tree is kept too. */
   private readonly open = new Map<string, View>();
 
@@ -33,6 +38,11 @@ export class NodeViews implements NfsExports {
     this.log = log;
     this.images = images;
     this.clock = clock;
+    this.disk = new Disk(
+      () => diskSpace(stateDirectory(live.directory)),
+      clock,
+      () => live.published.farm.reserve,
+    );
     live.onPublish((published) => this.republish(published));
   }
 
@@ -73,9 +83,10 @@ export class NodeViews implements NfsExports {
     if (base === undefined) return undefined;
     if (known !== undefined) this.release(known);
     const { directory, published } = this.live;
-    const store = PrivateStore.open(privateDirectory(directory, node.name), base);
     const client = tagClient(published.farm, node);
-    const tree = new LayeredTree({ store, client, imageFiles: this.imageFiles, clock: this.clock, stateDirectory: stateDirectory(directory) });
+    const store = PrivateStore.open(privateDirectory(directory, node.name), base, client);
+    const quota = (): Quota => this.live.published.byName.get(node.name)?.quota ?? node.quota;
+    const tree = new LayeredTree({ store, client, imageFiles: this.imageFiles, clock: this.clock, disk: this.disk, quota });
     const view = { node, version, store, tree };
     this.open.set(node.name, view);
     return view;
@@ -88,7 +99,7 @@ export class NodeViews implements NfsExports {
       const node = published.byName.get(name);
       const base = node?.id === view.node.id && node.address === view.node.address ? this.images.base(view.version) : undefined;
       if (base === undefined) this.release(view);
-      else view.store.base = base;
+      else view.store.replaceBase(base);
     }
   }
 
@@ -103,4 +114,9 @@ export class NodeViews implements NfsExports {
     await Promise.all([...this.open.values()].map(({ store }) => store.close()));
     this.open.clear();
   }
+}
+
+function diskSpace(directory: string): Space {
+  const { blocks, bavail, bsize, files, ffree } = statfsSync(directory);
+  return { totalBytes: blocks * bsize, freeBytes: bavail * bsize, totalObjects: files, freeObjects: ffree };
 }
