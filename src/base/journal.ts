@@ -75,7 +75,8 @@ export class Journal<Entry> {
   stable(): Promise<void> {
     const { takeover } = this;
     if (takeover !== undefined) return takeover.then(() => this.stable());
-    if (this.lost && this.syncing === undefined) return Promise.reject(new FarmError('journal.sync', `${this.path} has lost lines that could not be written to disk`, 'check the disk'));
+    if (this.lost && this.syncing === undefined)
+      return Promise.reject(new FarmError('journal.sync', `${this.path} has lost lines that could not be written to disk`, 'check the disk'));
     if (!this.dirty && this.syncing === undefined) return Promise.resolve();
     if (this.syncing === undefined) return this.sync();
     this.queued ??= this.syncing.then(

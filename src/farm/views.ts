@@ -1,5 +1,6 @@
 // Each node's view of the served root, opened when it mounts and kept across restarts of the server: what the NFS service asks.
-import { statfsSync } from 'node:fs';
+import { type FSWatcher, mkdirSync, statfsSync, watch } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import { sentence } from '../base/errors.ts';
@@ -14,12 +15,15 @@ import { privateDirectory, stateDirectory } from './directory.ts';
 import { type Node, tagClient } from './farm.ts';
 import type { Images, ImageVersion } from './images.ts';
 import type { LiveFarm, Published } from './live.ts';
+import { finishWiping, journalInode, removePrivate } from './private-trees.ts';
 
 interface View {
   readonly node: Node;
   readonly version: ImageVersion;
   readonly store: PrivateStore;
   readonly tree: LayeredTree;
+  /** Of the store's journal: another file of that name is another store. */
+  readonly inode: number | undefined;
 }
 
 export class NodeViews implements NfsExports {
@@ -33,6 +37,10 @@ export class NodeViews implements NfsExports {
   /** By node name, under which the private tree is kept too. */
   private readonly open = new Map<string, View>();
 
+  /** Nodes whose version of the image is gone, said once. */
+  private readonly gone = new Map<string, ImageVersion>();
+  private readonly watcher: FSWatcher;
+
   constructor(live: LiveFarm, images: Images, clock: Clock, log: Log) {
     this.live = live;
     this.log = log;
@@ -44,6 +52,11 @@ export class NodeViews implements NfsExports {
       () => live.published.farm.reserve,
     );
     live.onPublish((published) => this.republish(published));
+    finishWiping(live.directory);
+    const top = dirname(privateDirectory(live.directory, 'n'));
+    mkdirSync(top, { recursive: true });
+    this.watcher = watch(top, { persistent: false }, (_event, name) => name !== null && this.checkPlace(name));
+    this.watcher.on('error', (error) => log('error', 'private.unwatched', { directory: top, error: sentence(error), remedy: 'restart farm serve' }));
   }
 
   /**
@@ -55,7 +68,7 @@ export class NodeViews implements NfsExports {
     if (node === undefined) return undefined;
     const [name = '', version = '', ...rest] = path.split('/').filter((part) => part !== '');
     const named = this.images.base(`${name}/${version}`) === undefined ? undefined : `${name}/${version}`;
-    const wanted = named ?? this.bootedVersion(node) ?? this.images.current(node.profile.image);
+    const wanted = named ?? this.lastVersion(node) ?? this.images.current(node.profile.image);
     const view = wanted === undefined ? undefined : this.opened(node, wanted);
     if (view === undefined) return undefined;
     const within = named === undefined ? path : rest.join('/');
@@ -65,7 +78,7 @@ export class NodeViews implements NfsExports {
   readonly view = (owner: number, generation: number, client: Ipv4): LayeredTree | undefined => {
     const node = this.live.published.byAddress.get(client);
     if (node === undefined || node.id !== owner) return undefined;
-    const version = this.bootedVersion(node);
+    const version = this.lastVersion(node);
     const tree = version === undefined ? undefined : this.opened(node, version)?.tree;
     return tree?.generation === generation ? tree : undefined;
   };
@@ -74,6 +87,18 @@ export class NodeViews implements NfsExports {
 
   private bootedVersion(node: Node): ImageVersion | undefined {
     return this.open.get(node.name)?.version ?? PrivateStore.version(privateDirectory(this.live.directory, node.name));
+  }
+
+  /** The version that the node booted, if it is still there. */
+  private lastVersion(node: Node): ImageVersion | undefined {
+    const version = this.bootedVersion(node);
+    if (version === undefined || this.images.base(version) !== undefined) return version;
+    if (this.gone.get(node.name) !== version) {
+      const remedy = `restart ${node.name}: it boots the current image, and what it wrote is carried over to that; or put images/${version} back`;
+      this.log('error', 'private.version-gone', { node: node.name, version, remedy });
+    }
+    this.gone.set(node.name, version);
+    return undefined;
   }
 
   private opened(node: Node, version: ImageVersion): View | undefined {
@@ -87,7 +112,7 @@ export class NodeViews implements NfsExports {
     const store = PrivateStore.open(privateDirectory(directory, node.name), base, client);
     const quota = (): Quota => this.live.published.byName.get(node.name)?.quota ?? node.quota;
     const tree = new LayeredTree({ store, client, imageFiles: this.imageFiles, clock: this.clock, disk: this.disk, quota });
-    const view = { node, version, store, tree };
+    const view = { node, version, store, tree, inode: journalInode(directory, node.name) };
     this.open.set(node.name, view);
     return view;
   }
@@ -109,7 +134,27 @@ export class NodeViews implements NfsExports {
     view.store.close().catch((error: unknown) => this.log('error', 'private.close', { node: view.node.name, error: sentence(error) }));
   }
 
+  /** Forgets all that a node has written. What a running node still holds of it is stale. */
+  async wipe(name: string): Promise<void> {
+    const view = this.open.get(name);
+    this.open.delete(name);
+    removePrivate(this.live.directory, name);
+    this.log('warn', 'private.wiped', { node: name, mounted: view !== undefined });
+    await view?.store.abandon();
+  }
+
+  /** Whoever takes the directory away behind our back takes away what is in memory as well: it could never be kept. */
+  private checkPlace(name: string): void {
+    const view = this.open.get(name);
+    if (view === undefined || journalInode(this.live.directory, name) === view.inode) return;
+    this.open.delete(name);
+    const remedy = `restart ${name}: its root begins anew; next time use: farm private wipe ${name}`;
+    this.log('error', 'private.removed', { node: name, remedy });
+    view.store.abandon().catch((error: unknown) => this.log('error', 'private.close', { node: name, error: sentence(error) }));
+  }
+
   async close(): Promise<void> {
+    this.watcher.close();
     this.imageFiles.close();
     await Promise.all([...this.open.values()].map(({ store }) => store.close()));
     this.open.clear();

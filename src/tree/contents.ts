@@ -38,9 +38,10 @@ export class Contents {
   private namesUnsynced = false;
   private readonly syncing = new Map<number, { readonly running: Promise<void>; queued: Promise<void> | undefined }>();
 
-  constructor(directory: string) {
+  /** A `reader` makes nothing and only asks what is `found`. */
+  constructor(directory: string, as: 'owner' | 'reader' = 'owner') {
     this.directory = directory;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (as === 'owner') mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
   private path(content: number): string {
@@ -190,24 +191,41 @@ export class Contents {
     await Promise.all([...new Set([...this.promised, ...this.keeping])].map((content) => this.sync(content)));
   }
 
-  /** Removes every file that is none of `wanted`; tells what the others' inodes say. */
-  recover(wanted: ReadonlySet<number>): ReadonlyMap<number, Found> {
-    const found = new Map<number, Found>();
+  /** Removes every file that is none of `wanted`. */
+  tidy(wanted: ReadonlySet<number>): void {
     for (const file of readdirSync(this.directory)) {
-      const path = join(this.directory, file);
-      const content = /^[0-9a-f]{1,8}$/.test(file) ? Number.parseInt(file, 16) : undefined;
-      if (content === undefined || !wanted.has(content)) {
-        rmSync(path, { force: true });
-        continue;
-      }
-      const { size, mtimeNs, blocks } = statSync(path, { bigint: true });
-      found.set(content, { size: Number(size), mtime: timestamp(mtimeNs), allocated: Number(blocks) * sectorBytes });
+      const content = numberOf(file);
+      if (content === undefined || !wanted.has(content)) rmSync(join(this.directory, file), { force: true });
+    }
+  }
+
+  /** What the inodes say of every content that there is. */
+  found(): ReadonlyMap<number, Found> {
+    const found = new Map<number, Found>();
+    for (const file of readIfThere(this.directory)) {
+      const content = numberOf(file);
+      const stat = statSync(join(this.directory, file), { bigint: true, throwIfNoEntry: false });
+      if (content === undefined || stat === undefined) continue;
+      found.set(content, { size: Number(stat.size), mtime: timestamp(stat.mtimeNs), allocated: Number(stat.blocks) * sectorBytes });
     }
     return found;
   }
 
   close(): void {
     this.files.close();
+  }
+}
+
+function numberOf(file: string): number | undefined {
+  return /^[0-9a-f]{1,8}$/.test(file) ? Number.parseInt(file, 16) : undefined;
+}
+
+function readIfThere(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return [];
   }
 }
 

@@ -1,6 +1,6 @@
 // What one node has written: its state (state.ts) in memory and in a journal, file contents in one file each.
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCode } from '../base/errors.ts';
 import { Journal, readJournal } from '../base/journal.ts';
@@ -9,7 +9,7 @@ import { type Base, basePath, type Content, firstPrivateId } from './base.ts';
 import { Contents, type Found, ioError } from './contents.ts';
 import { type Change, type PrivateObject, rebase } from './rebase.ts';
 import { settle } from './settle.ts';
-import { inBlocks, type PrivateEntry, PrivateState, stateAfter, type Usage } from './state.ts';
+import { inBlocks, type PrivateEntry, type PrivateState, stateAfter, type Usage } from './state.ts';
 import { type Name, type ObjectId, TreeError } from './tree.ts';
 
 /** A journal is rewritten when it is this many times longer than after the last rewriting, and not small. */
@@ -60,11 +60,6 @@ export class PrivateStore {
   /** Opens the store in `directory` over `base`, as `client` sees it; changes made over another version of the image are carried over by path. */
   static open(directory: string, base: Base, client: TagClient): PrivateStore {
     return new PrivateStore(directory, base, client);
-  }
-
-  /** The state in `directory` as far as its journal tells it, also while a server writes it. */
-  static read(directory: string): PrivateState {
-    return stateAfter([...readJournal<readonly Change[]>(join(directory, 'journal'))].flat());
   }
 
   /** What lies below. */
@@ -214,7 +209,8 @@ export class PrivateStore {
   private recoverContents(): void {
     const { objects, written } = this.state;
     const wanted = new Set([...objects.values()].flatMap(({ content }) => (typeof content === 'number' ? [content] : [])));
-    const found = this.contents.recover(wanted);
+    this.contents.tidy(wanted);
+    const found = this.contents.found();
     for (const object of [...objects.values()]) {
       if (typeof object.content === 'number') this.state.set(recovered(object, found.get(object.content), written.has(object.id)));
     }
@@ -247,12 +243,26 @@ export class PrivateStore {
     }
   }
 
-  /** Ends without a trace: the directory goes. Handles of its objects are stale. */
-  async wipe(directory: string): Promise<void> {
-    rmSync(directory, { recursive: true, force: true });
+  /** Ends when the directory is gone: nothing can be kept any more. */
+  async abandon(): Promise<void> {
     this.contents.close();
     await this.journal.close();
   }
+}
+
+/** The state in `directory` and when it last changed (milliseconds since the epoch), read without taking it over, also while a server writes it. */
+export function readPrivate(directory: string): { readonly state: PrivateState; readonly changed: number } {
+  const journal = join(directory, 'journal');
+  const state = stateAfter([...readJournal<readonly Change[]>(journal)].flat());
+  let changed = statSync(journal, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const found = new Contents(join(directory, 'content'), 'reader').found();
+  for (const object of [...state.objects.values()]) {
+    const content = typeof object.content === 'number' ? found.get(object.content) : undefined;
+    if (content === undefined) continue;
+    state.set(recovered(object, content, state.written.has(object.id)));
+    changed = Math.max(changed, content.mtime.seconds * 1000 + content.mtime.nanoseconds / 1e6);
+  }
+  return { state, changed };
 }
 
 function sparse(allocated: number, size: number): number | undefined {

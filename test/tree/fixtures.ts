@@ -16,7 +16,11 @@ export function temporaryDirectory(): string {
 
 /** A disk with room for everything; `reserve` bytes of it are to stay free. */
 export function testDisk(freeBytes = 2 ** 40, reserve = 0): Disk {
-  return new Disk(() => ({ totalBytes: 2 ** 41, freeBytes, totalObjects: 2 ** 30, freeObjects: 2 ** 29 }), { now: () => 0 }, () => reserve);
+  return new Disk(
+    () => ({ totalBytes: 2 ** 41, freeBytes, totalObjects: 2 ** 30, freeObjects: 2 ** 29 }),
+    { now: () => 0 },
+    () => reserve,
+  );
 }
 
 /** Names ending in `/` are directories, `name -> target` symlinks, `name = other` hard links, all others files with that content. */
