@@ -23,17 +23,7 @@ export interface Difference {
 /** In the order of their paths. What lies in a deleted directory is not told name by name; times are no difference. */
 export function differences(state: PrivateState, base: Base, client: TagClient): readonly Difference[] {
   const tree = new Names(state, base, client);
-  const found: Difference[] = [];
-  for (const [directory, entries] of state.names) {
-    if (!tree.isReachable(directory)) continue;
-    for (const [name, entry] of entries) {
-      const path = `${tree.path(directory)}/${name}`;
-      const hidden = tree.below(directory, name);
-      if (entry === 'whiteout') {
-        if (hidden !== undefined && !tree.isNamed(hidden)) found.push({ path, change: 'deleted', kind: tree.kind(hidden), ...sizeBelow(base, hidden) });
-      } else found.push(named(state, base, tree, path, entry.id, hidden));
-    }
-  }
+  const found = [...nameDifferences(state, base, tree)];
   for (const object of state.objects.values()) {
     const what = changesOf(object, base);
     if (what.length === 0 || !tree.isReachable(object.id)) continue;
@@ -44,6 +34,18 @@ export function differences(state: PrivateState, base: Base, client: TagClient):
     else found[known] = difference;
   }
   return found.sort((one, other) => (one.path < other.path ? -1 : one.path > other.path ? 1 : 0));
+}
+
+function* nameDifferences(state: PrivateState, base: Base, tree: Names): Iterable<Difference> {
+  for (const [directory, entries] of state.names) {
+    if (!tree.isReachable(directory)) continue;
+    for (const [name, entry] of entries) {
+      const path = `${tree.path(directory)}/${name}`;
+      const hidden = tree.below(directory, name);
+      if (entry !== 'whiteout') yield named(state, base, tree, path, entry.id, hidden);
+      else if (hidden !== undefined && !tree.isNamed(hidden)) yield { path, change: 'deleted', kind: tree.kind(hidden), ...sizeBelow(base, hidden) };
+    }
+  }
 }
 
 function named(state: PrivateState, base: Base, tree: Names, path: string, id: ObjectId, hidden: ObjectId | undefined): Difference {

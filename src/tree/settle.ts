@@ -14,22 +14,26 @@ export function copiedUp(object: BaseObject): PrivateObject {
 /** The steps after which `state` is right over `base`; none if it is already. */
 export function settle(state: PrivateState, base: Base, client: TagClient): readonly Change[] {
   const { names, subdirectories } = countNames(state, base, client);
-  const changes: Change[] = [];
-  for (const id of new Set([...state.objects.keys(), ...names.keys()])) {
+  return [...new Set([...state.objects.keys(), ...names.keys()])].flatMap((id) => {
     const known = state.objects.get(id);
     const below = id < firstPrivateId ? base.object(id) : undefined;
-    const object = known === undefined ? below && copiedUp(below) : refreshed(known, below);
-    if (object === undefined) continue;
-    const isDirectory = object.kind === 'directory';
-    const links = isDirectory ? (below?.links ?? 2) + (subdirectories.get(id) ?? 0) : (below?.links ?? 0) + (names.get(id) ?? 0);
-    if (!isDirectory && links <= 0) {
-      if (known !== undefined || !state.dropped.has(id)) changes.push({ drop: id });
-    } else if (object !== known || links !== object.links) {
-      // One that is unchanged but for names which do not count (a removed directory's) needs no copy.
-      if (known !== undefined || links !== below?.links || state.dropped.has(id)) changes.push({ put: { ...object, links } });
-    }
+    const kind = known?.kind ?? below?.kind;
+    if (kind === undefined) return [];
+    const isDropped = state.dropped.has(id);
+    if (kind === 'directory') return withLinks(known, below, (below?.links ?? 2) + (subdirectories.get(id) ?? 0), isDropped);
+    const links = (below?.links ?? 0) + (names.get(id) ?? 0);
+    if (links > 0) return withLinks(known, below, links, isDropped);
+    return known === undefined && isDropped ? [] : [{ drop: id }];
+  });
+}
+
+function withLinks(known: PrivateObject | undefined, below: BaseObject | undefined, links: number, isDropped: boolean): readonly Change[] {
+  if (known !== undefined) {
+    const object = refreshed(known, below);
+    return object === known && links === known.links ? [] : [{ put: { ...object, links } }];
   }
-  return changes;
+  // One that is as the base has it needs no copy.
+  return below === undefined || (links === below.links && !isDropped) ? [] : [{ put: { ...copiedUp(below), links } }];
 }
 
 /** By how many names each object that is no directory has more or fewer than the base knows, and each directory's subdirectories likewise. */

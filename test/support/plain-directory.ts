@@ -108,7 +108,7 @@ export class PlainDirectory {
   mkdir(path: Path, mode: number): void {
     const at = this.newName(path);
     mkdirSync(at);
-    chmodSync(at, mode);
+    chmodSync(at, mode | (lstatSync(at).mode & 0o2000)); // inherited
   }
 
   symlink(path: Path, target: string): void {

@@ -16,7 +16,7 @@ import { PrivateStore } from '../../src/tree/private.ts';
 import { testKey } from '../support/nfs-farm.ts';
 import { nfsWorld, worldOwner } from '../support/nfs-world.ts';
 import type { Fattr, Nfs3Client } from '../support/nfs3-client.ts';
-import { type Path, PlainDirectory } from '../support/plain-directory.ts';
+import { type Path, PlainDirectory, type PlainObject } from '../support/plain-directory.ts';
 import { client, testDisk } from './fixtures.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -377,21 +377,7 @@ class World {
       const { attributes } = await this.client.getattr(handle);
       if (attributes === undefined) throw new Error(`no attributes of ${at.join('/')}`);
       const plain = this.plain.object(at);
-      expect([at, this.described(attributes, at.length > 0, this.given.has(plain.atime))]).toEqual([
-        at,
-        {
-          kind: kindNumbers[plain.kind],
-          mode: plain.mode,
-          links: plain.links,
-          uid: plain.uid,
-          gid: plain.gid,
-          size: plain.kind === 'directory' ? undefined : plain.size,
-          device: plain.kind === 'block' || plain.kind === 'character' ? plain.device : [0, 0],
-          // Reading the plain directory for this comparison changes its atime.
-          ...(this.given.has(plain.atime) ? { atime: plain.atime } : {}),
-          mtime: this.given.has(plain.mtime) && at.length > 0 ? plain.mtime : undefined,
-        },
-      ]);
+      this.compareAttributes(at, attributes, plain);
       expect([at, inodes.get(attributes.id) ?? plain.inode]).toEqual([at, plain.inode]);
       inodes.set(attributes.id, plain.inode);
       if (plain.kind === 'symlink') expect((await this.client.readlink(handle)).target).toBe(this.plain.target(at));
@@ -404,6 +390,24 @@ class World {
     await visit([], this.root);
     expect(new Set(inodes.values()).size).toBe(inodes.size);
     expect(this.faults).toEqual([]);
+  }
+
+  private compareAttributes(at: Path, attributes: Fattr, plain: PlainObject): void {
+    expect([at, this.described(attributes, at.length > 0, this.given.has(plain.atime))]).toEqual([
+      at,
+      {
+        kind: kindNumbers[plain.kind],
+        mode: plain.mode,
+        links: plain.links,
+        uid: plain.uid,
+        gid: plain.gid,
+        size: plain.kind === 'directory' ? undefined : plain.size,
+        device: plain.kind === 'block' || plain.kind === 'character' ? plain.device : [0, 0],
+        // Reading the plain directory for this comparison changes its atime.
+        ...(this.given.has(plain.atime) ? { atime: plain.atime } : {}),
+        mtime: this.given.has(plain.mtime) && at.length > 0 ? plain.mtime : undefined,
+      },
+    ]);
   }
 
   private async compareContent(at: Path, handle: Buffer, size: number, used: number): Promise<void> {
