@@ -163,10 +163,11 @@ export class LayeredTree extends LayeredView implements Tree {
     if (target === id) return;
     const moved = this.upper(id);
     const isDirectory = moved.kind === 'directory';
-    if (isDirectory) this.notBelow(id, to);
+    if (isDirectory && this.isWithin(to, id)) throw new TreeError('INVAL', 'a directory cannot be moved into itself');
     const changes: Change[] = [];
     if (target !== undefined) {
       const replaced = this.attributes(target).kind === 'directory';
+      if (replaced && this.isWithin(from, target)) throw new TreeError('NOTEMPTY'); // before the kinds are compared, as in Linux
       if (replaced && !isDirectory) throw new TreeError('ISDIR');
       if (!replaced && isDirectory) throw new TreeError('NOTDIR');
       if (replaced) this.empty(target);
@@ -180,11 +181,9 @@ export class LayeredTree extends LayeredView implements Tree {
     this.store.commit(changes);
   }
 
-  /** A directory cannot be moved into itself (rename(2), EINVAL). */
-  private notBelow(moved: ObjectId, to: ObjectId): void {
-    for (let at = to; at !== this.root; at = this.parent(at)) {
-      if (at === moved) throw new TreeError('INVAL', 'a directory cannot be moved into itself');
-    }
+  private isWithin(directory: ObjectId, ancestor: ObjectId): boolean {
+    for (let at = directory; at !== ancestor; at = this.parent(at)) if (at === this.root) return false;
+    return true;
   }
 
   private named(directory: ObjectId, name: Name, id: ObjectId): Change {
