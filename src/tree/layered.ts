@@ -165,20 +165,23 @@ export class LayeredTree extends LayeredView implements Tree {
     const isDirectory = moved.kind === 'directory';
     if (isDirectory && this.isWithin(to, id)) throw new TreeError('INVAL', 'a directory cannot be moved into itself');
     const changes: Change[] = [];
-    if (target !== undefined) {
-      const replaced = this.attributes(target).kind === 'directory';
-      if (replaced && this.isWithin(from, target)) throw new TreeError('NOTEMPTY'); // before the kinds are compared, as in Linux
-      if (replaced && !isDirectory) throw new TreeError('ISDIR');
-      if (!replaced && isDirectory) throw new TreeError('NOTDIR');
-      if (replaced) this.empty(target);
-      changes.push(replaced ? { drop: target } : this.unlinked(target));
-    }
+    if (target !== undefined) changes.push(this.replaced(from, target, isDirectory));
     changes.push({ put: { ...moved, parent: to, ctime: this.now() } }, this.unnamed(from, name), this.named(to, newName, id));
     const lost = isDirectory ? 1 : 0;
     const gained = isDirectory && target === undefined ? 1 : 0;
     if (from === to) changes.push(this.touched(from, gained - lost));
     else changes.push(this.touched(from, -lost), this.touched(to, gained));
     this.store.commit(changes);
+  }
+
+  /** What becomes of the target of a rename from `from`, as in rename(2). */
+  private replaced(from: ObjectId, target: ObjectId, byDirectory: boolean): Change {
+    const isDirectory = this.attributes(target).kind === 'directory';
+    if (isDirectory && this.isWithin(from, target)) throw new TreeError('NOTEMPTY'); // before the kinds are compared, as in Linux
+    if (isDirectory && !byDirectory) throw new TreeError('ISDIR');
+    if (!isDirectory && byDirectory) throw new TreeError('NOTDIR');
+    if (isDirectory) this.empty(target);
+    return isDirectory ? { drop: target } : this.unlinked(target);
   }
 
   private isWithin(directory: ObjectId, ancestor: ObjectId): boolean {
