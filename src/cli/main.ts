@@ -15,6 +15,7 @@ import { mapCommand } from './map.ts';
 import { nginxCommand } from './nginx.ts';
 import { nodeCommand } from './node.ts';
 import { version } from './package.ts';
+import { privateCommand } from './private.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
@@ -36,6 +37,7 @@ for (const add of [
   statusCommand,
   bootCommand,
   leasesCommand,
+  privateCommand,
   mapCommand,
   dhcpCommand,
   doctorCommand,

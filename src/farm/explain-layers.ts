@@ -1,10 +1,9 @@
 // The layers of a node's root as `farm explain` looks at them: every version of a name, where it comes from, and why it is taken or not.
 import { fitOf, isHiddenName, order, parseTaggedName, plainOf, type TagClient } from '../overlay/tags.ts';
 import { type Base, type BaseObject, basePath, firstOverlayId, firstPrivateId } from '../tree/base.ts';
-import type { PrivateEntry } from '../tree/private.ts';
+import type { PrivateEntry, PrivateState } from '../tree/state.ts';
 import type { PrivateObject } from '../tree/rebase.ts';
 import type { DirectoryEntry, Kind, Name, ObjectId } from '../tree/tree.ts';
-import type { Written } from '../tree/written.ts';
 
 export type Layer = 'private' | 'overlay' | 'image' | 'shared';
 
@@ -56,7 +55,7 @@ export interface Layers {
   readonly base: Base;
   /** The same image without overlays: what they hide. */
   readonly image: Base;
-  readonly written: Written;
+  readonly written: PrivateState;
   readonly client: TagClient;
   /** Where the node's contents are. */
   readonly contents: string;
@@ -173,7 +172,7 @@ export function rankText(name: Name, client: TagClient): string | undefined {
   return fits === undefined || row === undefined ? undefined : `rank ${fits.row + 1}, ${row.tag}: ${row.fits}`;
 }
 
-function changed({ objects }: Written, id: ObjectId): string {
+function changed({ objects }: PrivateState, id: ObjectId): string {
   const own = objects.get(id);
   if (own === undefined) return '';
   return typeof own.content === 'number' ? '; the node has written to it and has a copy of its own' : '; the node has changed it';

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { PrivateStore } from '../tree/private.ts';
 import type { TreeUser } from '../tree/tree.ts';
-import { readWritten, type Written } from '../tree/written.ts';
+import { readPrivateOver } from '../tree/private.ts';
+import { PrivateState } from '../tree/state.ts';
 import { nearest } from './complaints.ts';
 import { privateDirectory } from './directory.ts';
 import { rootPlace } from './explain-layers.ts';
@@ -25,7 +26,7 @@ export interface PathQuestion {
 /** Where systemd mounts what the kernel or the memory of the node has (API file systems). */
 const ownMounts = ['/proc', '/sys', '/dev', '/run', '/tmp'];
 
-const nothing: Written = { objects: new Map(), names: new Map(), dropped: new Set() };
+const nothing = new PrivateState();
 
 /** Throws `node.unknown`, `image.missing`, and what is wrong with the image or the journal. */
 export function explainNode(directory: string, { farm, byName, overlay }: Published, question: PathQuestion): PathWhy {
@@ -47,7 +48,7 @@ export function explainNode(directory: string, { farm, byName, overlay }: Publis
     throw new FarmError('image.missing', `image ${name} of ${node.name} is not there`, `build it: farm image build ${node.profile.image}`);
   }
   const client = { ...tagClient(farm, node), ...(question.user === undefined ? {} : { user: question.user }) };
-  const written = inMemory ? nothing : readWritten(home, base);
+  const written = inMemory ? nothing : readPrivateOver(home, base);
   const root = rootPlace({ base, image, written, client, contents: join(home, 'content') });
   const crossing: Crossing = (path) => {
     const place = question.shared?.get(`/${path}`);

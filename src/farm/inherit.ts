@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import type { Complaint } from './complaints.ts';
 import { nearest } from './complaints.ts';
+import { type Quota, unlimited } from '../tree/room.ts';
 import type { FarmOption, Profile } from './farm.ts';
 import type { bootShape, FarmText } from './schema.ts';
 
@@ -16,7 +17,7 @@ const defaults = {
   root: 'nfs',
   loader: 'auto',
   boot: 'default',
-} as const satisfies Required<BootText>;
+} as const satisfies Required<Omit<BootText, 'quota'>>;
 
 /** A profile, or a node, that says some of the values. */
 interface Layer {
@@ -63,7 +64,7 @@ function profileOf(name: string, line: readonly (readonly [string, ProfileText])
 
 /** The profile of a node that says some of its values itself; the profile unchanged for all others. */
 export function profileFor(node: string, text: BootText, profile: Profile, texts: FarmText['profiles']): Profile {
-  if (Object.keys(defaults).every((key) => Reflect.get(text, key) === undefined)) return profile;
+  if (text.quota === undefined && Object.keys(defaults).every((key) => Reflect.get(text, key) === undefined)) return profile;
   const layers = [profile.name, ...profile.ancestors].flatMap((name) => {
     const each = texts[name];
     return each === undefined ? [] : [{ where: `profile ${name}`, text: each }];
@@ -71,7 +72,7 @@ export function profileFor(node: string, text: BootText, profile: Profile, texts
   return { ...profile, ...valuesOf([{ where: `node ${node}`, text }, ...layers]) };
 }
 
-type Values = Pick<Profile, 'image' | 'kernelArgs' | 'consoleLogin' | 'root' | 'loader' | 'boot' | 'origins'>;
+type Values = Pick<Profile, 'image' | 'kernelArgs' | 'consoleLogin' | 'root' | 'loader' | 'boot' | 'quota' | 'origins'>;
 
 function valuesOf(layers: readonly Layer[]): Values {
   const origins: Record<string, string> = {};
@@ -86,7 +87,14 @@ function valuesOf(layers: readonly Layer[]): Values {
   const root = said('root') ?? defaults.root;
   const loader = said('loader') ?? defaults.loader;
   const boot = said('boot') ?? defaults.boot;
-  return { image, kernelArgs, consoleLogin, root, loader, boot, origins };
+  said('quota');
+  const quota: Quota = { bytes: part(layers, 'bytes') ?? unlimited.bytes, objects: part(layers, 'objects') ?? unlimited.objects };
+  return { image, kernelArgs, consoleLogin, root, loader, boot, quota, origins };
+}
+
+/** Each part of a quota is inherited by itself. */
+function part(layers: readonly Layer[], key: keyof Quota): number | undefined {
+  return layers.find(({ text }) => text.quota?.[key] !== undefined)?.text.quota?.[key];
 }
 
 /** Of options with one code the nearest. */

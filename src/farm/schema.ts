@@ -124,6 +124,10 @@ const tagsSchema = z
   .default([])
   .transform((tags): readonly string[] => [...new Set(tags)]);
 
+const quotaShape = z.strictObject({ bytes: sizeSchema.optional(), objects: z.int().min(1).optional() });
+/** `2g`, or `{ bytes: 2g, objects: 100000 }`. */
+const quotaSchema = z.preprocess((value) => (typeof value === 'object' ? value : { bytes: value }), quotaShape);
+
 /** What a profile says of its nodes, and a node of itself; src/farm/inherit.ts has the defaults. */
 export const bootShape = z.strictObject({
   image: z
@@ -135,6 +139,7 @@ export const bootShape = z.strictObject({
   root: z.enum(['nfs', 'ram']).optional(),
   loader: loaderSchema.optional(),
   boot: z.enum(bootActions).optional(),
+  quota: quotaSchema.optional(),
 });
 
 const profileShape = z.strictObject({ ...bootShape.shape, inherit: z.string().optional(), tags: tagsSchema, options: optionsSchema });
@@ -190,6 +195,7 @@ export const farmSchema = z.strictObject({
   tls: tlsShape.optional(),
   tftp: tftpShape.default({ single_port: false }),
   upload: uploadShape.optional(),
+  reserve: z.union([z.literal(0), sizeSchema]).default(512 * 1024 ** 2),
   networks: z.record(nameSchema, networkShape).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
   profiles: named(profileShape).default({ default: profileShape.parse({}) }),
   nodes: named(nodeShape).default({}),
@@ -209,7 +215,9 @@ const shapes: Readonly<Record<string, z.ZodObject>> = {
   'networks.*': networkShape,
   'networks.*.unknown': unknownShape,
   'profiles.*': profileShape,
+  'profiles.*.quota': quotaShape,
   'nodes.*': nodeShape,
+  'nodes.*.quota': quotaShape,
   'nodes.*.relay_port': relayPortShape,
 };
 

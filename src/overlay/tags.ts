@@ -47,7 +47,7 @@ export const order = [
   { row: 'network', tag: '$$IP=a.b.c.d_n$$', fits: 'the address is in the network, n = 0 to 32; longest prefix first' },
   { row: 'fqdn', tag: '$$HOST=name.domain$$', fits: 'the full host name' },
   { row: 'short', tag: '$$HOST=name$$', fits: 'the short host name' },
-  { row: 'group', tag: '$$GROUP=name$$', fits: "the node's profile, then its tags in their order" },
+  { row: 'group', tag: '$$GROUP=name$$', fits: "the node's profile, those that it inherits from, then its tags in their order" },
   { row: 'glob', tag: '$$HOST=glob$$', fits: 'the short or the full name matches `*` and `?`; most other characters first, then fewest `*`' },
   { row: 'client', tag: '$$CLIENT$$', fits: 'every client' },
 ] as const;

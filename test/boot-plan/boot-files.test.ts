@@ -10,6 +10,7 @@ import { type BootFileFound, bootFiles, tftpBody } from '../../src/farm/boot-fil
 import type { Farm, Network, Node, Profile } from '../../src/farm/farm.ts';
 import type { LiveFarm } from '../../src/farm/live.ts';
 import { indexFarm } from '../../src/farm/registry.ts';
+import { unlimited } from '../../src/tree/room.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'farm-boot-files-'));
 const image = join(directory, 'images', 'debian-13', '0123456789ab');
@@ -31,6 +32,7 @@ const profile: Profile = {
   root: 'nfs',
   loader: 'auto',
   boot: 'default',
+  quota: unlimited,
   options: [],
 };
 const network = { name: 'main', server, subnet: { address: ipv4('10.11.0.0'), prefix: 24 } } as unknown as Network;

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { mac } from '../../src/base/addresses.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { pathText } from '../../src/cli/explain.ts';
-import { privateDirectory, stateDirectory } from '../../src/farm/directory.ts';
+import { privateDirectory } from '../../src/farm/directory.ts';
 import { explainNode } from '../../src/farm/explain-node.ts';
 import type { PathWhy } from '../../src/farm/explain-path.ts';
 import { tagClient } from '../../src/farm/farm.ts';
@@ -18,6 +18,7 @@ import { OpenFiles } from '../../src/tree/files.ts';
 import { LayeredTree } from '../../src/tree/layered.ts';
 import { PrivateStore } from '../../src/tree/private.ts';
 import type { ObjectId, Tree } from '../../src/tree/tree.ts';
+import { testDisk } from '../tree/fixtures.ts';
 
 const directories = ['.', 'etc', 'srv', 'srv/d$$HOST=n1$$', 'usr', 'usr/bin', 'var'];
 const regular = [
@@ -66,13 +67,13 @@ function served(name: string): { readonly tree: LayeredTree; readonly store: Pri
   const base = new Images(directory, published.overlay).base('debian-13/0123456789ab');
   const node = published.byName.get(name);
   if (base === undefined || node === undefined) throw new Error(`no ${name}`);
-  const store = PrivateStore.open(privateDirectory(directory, name), base);
+  const store = PrivateStore.open(privateDirectory(directory, name), base, tagClient(published.farm, node));
   const options = {
     store,
     client: tagClient(published.farm, node),
     imageFiles: new OpenFiles(),
     clock: systemClock,
-    stateDirectory: stateDirectory(directory),
+    disk: testDisk(),
   };
   return { store, tree: new LayeredTree(options) };
 }

@@ -184,6 +184,7 @@ export class MemoryTree implements Tree {
     const replaced = this.objects.get(target.entries.get(checked(newName))?.id ?? 0);
     if (replaced === object) return;
     if (object.kind === 'directory' && this.isWithin(to, object.id)) throw new TreeError('INVAL', 'a directory cannot move into itself');
+    if (replaced !== undefined && this.isWithin(from, replaced.id)) throw new TreeError('NOTEMPTY', 'it holds what is to be moved');
     if (replaced !== undefined) this.checkReplacing(object, replaced);
     // The directory that is replaced gives up the link that this one needs.
     if (object.kind === 'directory' && source !== target && replaced === undefined) this.countLink(target, 1);

@@ -7,14 +7,14 @@ import type { ImageEntry } from '../../src/tree/image.ts';
 import { LayeredTree } from '../../src/tree/layered.ts';
 import { PrivateStore } from '../../src/tree/private.ts';
 import type { Kind } from '../../src/tree/tree.ts';
-import { client as n7, temporaryDirectory, testImage } from '../tree/fixtures.ts';
+import { client as n7, temporaryDirectory, testDisk, testImage } from '../tree/fixtures.ts';
 import { nfsWorld } from './nfs-world.ts';
 
 /** A node's view of `layout`, and an NFS client that looks at it. A file's content is the version's name unless it says otherwise. */
 export function served(layout: Readonly<Record<string, string>> | Base, client: TagClient = n7, directory = temporaryDirectory()) {
   const base = 'object' in layout ? (layout as Base) : testImage('test/1', layout as Readonly<Record<string, string>>);
-  const store = PrivateStore.open(directory, base);
-  const tree = new LayeredTree({ store, client, imageFiles: new OpenFiles(), clock: systemClock, stateDirectory: directory });
+  const store = PrivateStore.open(directory, base, client);
+  const tree = new LayeredTree({ store, client, imageFiles: new OpenFiles(), clock: systemClock, disk: testDisk() });
   const world = nfsWorld(tree);
   const nfs = world.client;
   return {

@@ -94,7 +94,7 @@ describe('versions for users and groups', () => {
     const { tree, store } = served(files('f'));
     expect(tree.forUser).toBeUndefined();
     const bytes = Buffer.from('x');
-    store.base = graft(store.base, [{ path: 'f$$UID=5$$', mode: 0o644, uid: 0, gid: 0, size: 1, body: { kind: 'bytes', bytes } }]);
+    store.replaceBase(graft(store.base, [{ path: 'f$$UID=5$$', mode: 0o644, uid: 0, gid: 0, size: 1, body: { kind: 'bytes', bytes } }]));
     const as5 = tree.forUser?.({ uid: 5, gids: [] });
     expect(as5?.lookup(tree.root, 'f')).not.toBe(tree.lookup(tree.root, 'f'));
     expect(as5?.generation).toBe(tree.generation);
