@@ -105,8 +105,8 @@ function nodesOf(farm: FarmText, networks: readonly Network[], profiles: readonl
     complaints.push(...complain(name, text, network));
     if (profile === undefined) complaints.push({ path: ['nodes', name, 'profile'], message: noProfile(text.profile, [...byName.keys()]) });
     if (network === undefined || profile === undefined) continue;
-    const { id, ip, loader = profile.loader, options } = text;
-    nodes.push({ name, id, ...identityOf(text), address: ip, network, profile, loader, options });
+    const { id, ip, loader = profile.loader, tags, options } = text;
+    nodes.push({ name, id, ...identityOf(text), address: ip, network, profile, loader, tags, options });
   }
   return nodes.sort((a, b) => a.id - b.id);
 }

@@ -101,6 +101,8 @@ export interface Node extends NodeIdentity {
   readonly profile: Profile;
   /** Its own or its profile's. */
   readonly loader: LoaderChoice;
+  /** Groups of nodes beside its profile, for `$$GROUP=name$$`: the first counts most. */
+  readonly tags: readonly string[];
   readonly options: readonly FarmOption[];
 }
 
@@ -144,8 +146,8 @@ export function fqdn(farm: Pick<Farm, 'domain'>, node: Pick<Node, 'name'>): stri
 }
 
 /** How a node is known to tagged names. */
-export function tagClient(farm: Pick<Farm, 'domain'>, node: Pick<Node, 'name' | 'address' | 'mac' | 'profile'>): TagClient {
-  return { address: node.address, host: node.name, fqdn: fqdn(farm, node), mac: node.mac, groups: [node.profile.name] };
+export function tagClient(farm: Pick<Farm, 'domain'>, node: Pick<Node, 'name' | 'address' | 'mac' | 'profile' | 'tags'>): TagClient {
+  return { address: node.address, host: node.name, fqdn: fqdn(farm, node), mac: node.mac, groups: [node.profile.name, ...node.tags] };
 }
 
 /** The server's host name among the nodes. */

@@ -150,6 +150,8 @@ const nodeShape = z.strictObject({
   ip: addressSchema,
   profile: z.string().default('default'),
   loader: loaderSchema.optional(),
+  // As they stand in `$$GROUP=name$$`: nothing that ends a tag or a path.
+  tags: z.array(z.string().regex(/^[A-Za-z0-9._-]{1,63}$/, 'expected a word of letters, digits, dots, hyphens and underscores')).default([]),
   options: optionsSchema,
 });
 

@@ -32,7 +32,7 @@ const profile: Profile = {
 };
 const network = { name: 'main', server, subnet: { address: ipv4('10.11.0.0'), prefix: 24 } } as unknown as Network;
 function node(id: number, identity: Partial<Node>): Node {
-  return { name: `n${id}`, id, address: ipv4(`10.11.0.${id + 9}`), network, profile, loader: 'auto', options: [], ...identity };
+  return { name: `n${id}`, id, address: ipv4(`10.11.0.${id + 9}`), network, profile, loader: 'auto', tags: [], options: [], ...identity };
 }
 const nodes = [node(1, { mac: mac('52:54:00:12:34:56') }), node(2, { uuid: 'b8945908-d6a6-41a9-611d-74a6ab80b83d' })];
 const farm = { name: 'lab', networks: [network], nodes } as unknown as Farm;
