@@ -1,4 +1,5 @@
 // `farm explain` for one node: its image, overlays and private tree as they are now, read beside a server that may be running.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { PrivateStore } from '../tree/private.ts';
@@ -51,8 +52,11 @@ export function explainNode(directory: string, { farm, byName, overlay }: Publis
   const written = inMemory ? nothing : readPrivateOver(home, base);
   const root = rootPlace({ base, image, written, client, contents: join(home, 'content') });
   const crossing: Crossing = (path) => {
-    const place = question.shared?.get(`/${path}`);
-    return place === undefined ? undefined : { place: sharedPlace(Buffer.from(place).toString('latin1'), client), says: 'shared by all nodes of the profile' };
+    const shared = question.shared?.get(`/${path}`);
+    if (shared === undefined) return undefined;
+    const says = 'shared by all nodes of the profile';
+    if (!existsSync(shared)) return { place: undefined, missing: 'it is shared, and made when the first node mounts it', says };
+    return { place: sharedPlace(Buffer.from(shared).toString('latin1'), client), says };
   };
   const why = explainPath(root, Buffer.from(question.path).toString('latin1'), crossing);
   const byUser = base.byUser && question.user === undefined;

@@ -30,7 +30,7 @@ export interface PathWhy {
 }
 
 /** Another tree than the node's root begins at this path of it. */
-export type Crossing = (path: string) => { readonly place: Place; readonly says: string } | undefined;
+export type Crossing = (path: string) => { readonly place: Place | undefined; readonly missing?: string; readonly says: string } | undefined;
 
 /** As many as Linux follows (path_resolution(7)). */
 const symlinkLimit = 40;

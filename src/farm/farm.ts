@@ -108,7 +108,7 @@ export interface Node extends NodeIdentity {
   readonly network: Network;
   /** As it is for this node, which may differ from it in some values. */
   readonly profile: Profile;
-  /** Its own and its profile's. */
+  /** Its own and its profile's: groups of nodes for `$$GROUP=name$$`, the first counts most. */
   readonly tags: readonly string[];
   readonly options: readonly FarmOption[];
 }

@@ -120,7 +120,7 @@ const networkShape = z.strictObject({
 const loaderSchema = z.enum(['auto', 'ipxe', 'ipxe-snp', 'pxelinux', 'grub', 'shim', 'nbi'] satisfies readonly LoaderChoice[]);
 
 const tagsSchema = z
-  .array(z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/i, 'expected a tag: letters, digits, - and _, at most 63'))
+  .array(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i, 'expected a tag: letters, digits, dots, hyphens and underscores, at most 63'))
   .default([])
   .transform((tags): readonly string[] => [...new Set(tags)]);
 

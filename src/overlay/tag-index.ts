@@ -25,6 +25,8 @@ interface ClientKeys {
   readonly group: readonly string[];
   readonly client: readonly string[];
   readonly address: number;
+  /** Lower case. */
+  readonly names: Pick<TagClient, 'host' | 'fqdn'>;
 }
 
 const keysOfClients = new WeakMap<TagClient, ClientKeys>();
@@ -44,6 +46,7 @@ function keysOf(client: TagClient): ClientKeys {
     group: client.groups.map((group) => `group ${group}`),
     client: ['client'],
     address: ipv4Number(client.address),
+    names: { host: client.host.toLowerCase(), fqdn: client.fqdn.toLowerCase() },
   };
   keysOfClients.set(client, keys);
   return keys;
@@ -128,7 +131,7 @@ class Versions {
   best(client: TagClient): string | undefined {
     const keys = keysOf(client);
     for (const { row } of order) {
-      const name = row === 'network' ? this.inNetworks(keys) : row === 'glob' ? this.byGlobs(client) : this.firstOf(keys[row]);
+      const name = row === 'network' ? this.inNetworks(keys) : row === 'glob' ? this.byGlobs(keys) : this.firstOf(keys[row]);
       if (name !== undefined) return name;
     }
     return undefined;
@@ -143,11 +146,15 @@ class Versions {
   }
 
   private inNetworks({ address }: ClientKeys): string | undefined {
-    return this.firstOf(this.prefixes.map((prefix) => networkKey(prefix, (address & prefixMask(prefix)) >>> 0)));
+    for (const prefix of this.prefixes) {
+      const names = this.byKey.get(networkKey(prefix, (address & prefixMask(prefix)) >>> 0));
+      if (names !== undefined) return names[0];
+    }
+    return undefined;
   }
 
-  private byGlobs(client: TagClient): string | undefined {
-    const pattern = this.globs.find((glob) => matchesHost(glob, client));
+  private byGlobs({ names }: ClientKeys): string | undefined {
+    const pattern = this.globs.find((glob) => matchesHost(glob, names));
     return pattern === undefined ? undefined : this.first(`glob ${pattern}`);
   }
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { FarmError } from '../../src/base/errors.ts';
 import { parseFarm } from '../../src/farm/config.ts';
+import { tagClient } from '../../src/farm/farm.ts';
 
 const good = `name: lab
 domain: farm.lan
@@ -54,6 +55,12 @@ describe('farm.yaml', () => {
       ['n1', '52:54:00:12:34:56', 'main'],
       ['n2', '52:54:00:12:34:57', 'main'],
     ]);
+  });
+
+  it('puts a node into groups: its profile, then its tags', () => {
+    const farm = parseFarm(good.replace('id: 2,', 'id: 2, tags: [gpu, rack1],'), '/f');
+    expect(farm.nodes.map((node) => tagClient(farm, node).groups)).toEqual([['default'], ['default', 'gpu', 'rack1']]);
+    expect(() => parseFarm(good.replace('id: 2,', 'id: 2, tags: [a$$b],'), '/f')).toThrow(/nodes.n2.tags/);
   });
 
   it('may have no nodes yet, however that is written', () => {

@@ -159,6 +159,8 @@ describe('farm explain', () => {
     expect(object('/var/home/out')).toMatchObject({ layer: 'overlay', stored: 'etc/issue' });
     expect(why('/var/home/g', 'n1', { shared }).missing).toBe('/var/home/g: all versions are for other nodes, and there is no plain file');
     expect(why('/var/home', 'n1', { shared }).components.at(-1)?.says).toBe('shared by all nodes of the profile');
+    const later = new Map([['/var/home', join(home, 'not yet')]]);
+    expect(why('/var/home/f', 'n1', { shared: later }).missing).toBe('/var/home: it is shared, and made when the first node mounts it');
   });
 
   it('refuses an unknown node', () => {

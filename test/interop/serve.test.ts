@@ -172,6 +172,17 @@ describe.skipIf(lacking !== undefined)(`farm serve${lacking === undefined ? '' :
     expect(inside('n1', 'nfs-cat', url('/root/note'))).toBe('of n1\n');
   });
 
+  it('tells beside the running server which file a node gets and why, by its exit status too', () => {
+    const explain = (...args: readonly string[]) => spawnSync(process.execPath, [command, '-C', directory, 'explain', ...args], { encoding: 'utf8' });
+    const hostname = explain('n2', '/etc/hostname');
+    expect(hostname.stdout).toMatch(/^n2 gets \/etc\/hostname from the overlays: etc\/hostname\$\$HOST=n2\$\$/);
+    expect(hostname.status).toBe(0);
+    const absent = explain('n1', '/etc/nothing', '--json');
+    expect(JSON.parse(absent.stdout)).toMatchObject({ verdict: 'absent', missing: '/etc/nothing: no layer has that name' });
+    expect(absent.status).toBe(1);
+    expect(explain('n99', '/').status).toBe(2);
+  });
+
   it("shows a node that is added, and its line in everybody's files, without a restart", async () => {
     farm(directory, 'add-node', '--name', 'late', macOf('stranger'), '--ip', addresses.stranger);
     const deadline = Date.now() + 10_000;
