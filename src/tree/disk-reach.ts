@@ -1,7 +1,7 @@
 // From an object's number to the object, wherever it is in the tree by now, and never to anything outside of it.
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { systemCode } from '../base/errors.ts';
-import { at, Descriptors, holdDirectory, look, stale } from './disk-descriptors.ts';
+import { at, Descriptors, holdDirectory, look, pathOnly, stale } from './disk-descriptors.ts';
 import { type KnownObject, type ObjectNumbers, type Place, rootId } from './disk-ids.ts';
 import { type Identity, identityOf, kindOf, onDisk } from './disk-object.ts';
 import { type Components, search } from './disk-search.ts';
@@ -247,7 +247,7 @@ export class Reach {
   }
 }
 
-const pathFlags = 0o10000000 | constants.O_DIRECTORY;
+const pathFlags = pathOnly | constants.O_DIRECTORY;
 
 /** A directory may be called `x (deleted)`; one that is has no links. */
 function isDirectoryThere(fd: number): boolean {
