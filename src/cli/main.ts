@@ -4,6 +4,7 @@ import { addNodeCommand } from './add-node.ts';
 import { bootCommand } from './boot.ts';
 import { demoCommand } from './demo.ts';
 import { dhcpCommand } from './dhcp.ts';
+import { explainCommand } from './explain.ts';
 import { imageCommand } from './image.ts';
 import { initCommand } from './init.ts';
 import { labCommand } from './lab.ts';
@@ -33,6 +34,7 @@ for (const add of [
   leasesCommand,
   mapCommand,
   dhcpCommand,
+  explainCommand,
   nginxCommand,
   labCommand,
   demoCommand,

@@ -31,7 +31,7 @@ export function programFiles(): readonly OverlayFile[] {
   const agent = join(top, 'dist', 'agent', 'farm-agent.mjs');
   if (!existsSync(agent)) throw new FarmError('agent.missing', `the node agent ${agent} is not built`, 'run: npm run build');
   const { size } = statSync(agent);
-  return [{ path: 'usr/lib/farm/farm-agent.mjs', mode: 0o755, uid: 0, gid: 0, body: { kind: 'file', path: Buffer.from(agent) }, size }];
+  return [{ path: 'usr/lib/farm/farm-agent.mjs', mode: 0o755, uid: 0, gid: 0, body: { kind: 'file', path: Buffer.from(agent) }, size, origin: agent }];
 }
 
 export function version(): string {

@@ -73,6 +73,11 @@ export class Images {
     return base;
   }
 
+  /** The same without overlays. */
+  image(version: ImageVersion): Base | undefined {
+    return this.load(version);
+  }
+
   private load(version: ImageVersion): Base | undefined {
     const known = this.loaded.get(version);
     if (known !== undefined) return known;
