@@ -15,6 +15,9 @@ export interface Reached {
   readonly stat: BigIntStats;
 }
 
+/** Numbers what was seen under a name in a directory. */
+type Identify = (parent: ObjectId, directory: number, name: Name, stat: BigIntStats) => KnownObject;
+
 /** Directories kept open. A path of more than this is walked anew each time. */
 const directoriesMax = 256;
 
@@ -35,12 +38,14 @@ export class Reach {
   readonly directories = new Descriptors(directoriesMax);
   private readonly numbers: ObjectNumbers;
   private readonly now: () => number;
+  private readonly identify: Identify;
   private readonly lost = new Map<ObjectId, number>();
   private allowance = searchBudget;
   private allowanceAt: number;
 
-  constructor(root: number, numbers: ObjectNumbers, now: () => number) {
+  constructor(root: number, numbers: ObjectNumbers, now: () => number, identify: Identify) {
     this.root = root;
+    this.identify = identify;
     this.device = fstatSync(root, { bigint: true }).dev;
     this.numbers = numbers;
     this.now = now;
@@ -200,12 +205,10 @@ export class Reach {
   walk(path: Components): ObjectId | undefined {
     let id = rootId;
     for (const name of path) {
-      const stat = onDisk(() => look(this.directory(id), name));
+      const directory = this.directory(id);
+      const stat = onDisk(() => look(directory, name));
       if (stat === undefined || stat.dev !== this.device || kindOf(stat) !== 'directory') return undefined;
-      const place = { parent: id, name };
-      const known = this.numbers.find(identityOf(stat));
-      if (known !== undefined) this.numbers.seen(known, place, 1);
-      id = (known ?? this.numbers.add(identityOf(stat), 'directory', place)).id;
+      id = this.identify(id, directory, name, stat).id;
     }
     return id;
   }

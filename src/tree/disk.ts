@@ -125,7 +125,7 @@ export class DiskTree implements Tree {
     this.numbers = numbers;
     this.clock = clock;
     this.isOverlay = isOverlay;
-    this.reach = new Reach(rootFd, numbers, now);
+    this.reach = new Reach(rootFd, numbers, now, (parent, directory, name, stat) => this.identify(parent, directory, name, stat));
     this.files = new DiskFiles(this.reach, !isOverlay);
     this.listings = new Listings(now);
     this.tagged = new TagIndexes(now);

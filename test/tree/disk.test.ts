@@ -216,8 +216,8 @@ describe('nothing outside is reached', () => {
     const swapper = spawn(process.execPath, ['-e', program, world.directory, world.outside], { stdio: ['ignore', 'pipe', 'inherit'] });
     await new Promise((resolve) => swapper.stdout.once('data', resolve));
     const seen = new Map<string, number>();
-    const until = Date.now() + 600;
-    for (let round = 0; Date.now() < until; round += 1) {
+    const [least, most] = [Date.now() + 500, Date.now() + 10_000];
+    for (let round = 0; Date.now() < least || (!seen.has('done') && Date.now() < most); round += 1) {
       for (const act of [
         () => tree.create(at(tree, 'd'), `n${round}`, file, { mode: 0o600 }),
         () => tree.create(at(tree, 'd/sub'), `m${round}`, folder, {}),
@@ -236,7 +236,7 @@ describe('nothing outside is reached', () => {
     await new Promise((resolve) => swapper.once('exit', resolve));
     expect(snapshot(world.outside)).toEqual(before);
     expect([...seen.keys()].filter((result) => !['done', 'NOENT', 'NOTDIR', 'STALE'].includes(result))).toEqual([]);
-    expect(seen.get('done')).toBeGreaterThan(0);
+    expect(seen.has('done')).toBe(true);
   });
 });
 
