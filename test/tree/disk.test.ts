@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   existsSync,
+  fstatSync,
   linkSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -18,7 +21,8 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { openDiskTree } from '../../src/tree/disk.ts';
-import { cookieOf, withCookies } from '../../src/tree/disk-listing.ts';
+import { cookieOf, Listings, withCookies } from '../../src/tree/disk-listing.ts';
+import { TagIndexes } from '../../src/tree/disk-tags.ts';
 import type { NewObject, Timestamp } from '../../src/tree/tree.ts';
 import { at, isRoot, openWorld, refusal, text, type World } from './disk-world.ts';
 
@@ -83,6 +87,20 @@ describe('a number means one object', () => {
       expect(at(world.tree, 'f')).not.toBe(id);
       unlinkSync(join(world.directory, 'f'));
     }
+  });
+
+  it('is held as long as its successor could have the same birth', async () => {
+    make('f', 'one');
+    const { birthtimeMs, ino } = statSync(join(world.directory, 'f'));
+    const state = join(world.outside, 'state');
+    const tree = openDiskTree({ directory: world.directory, state, clock: { now: () => birthtimeMs + 5 }, unprivileged: !isRoot });
+    at(tree, 'f');
+    unlinkSync(join(world.directory, 'f'));
+    for (let index = 0; index < 20; index += 1) {
+      make(`g${index}`, 'two');
+      expect(statSync(join(world.directory, `g${index}`)).ino).not.toBe(ino);
+    }
+    await tree.close();
   });
 
   it('is not the one that was renamed over it', () => {
@@ -338,6 +356,19 @@ describe('a listing', () => {
       unlinkSync(join(world.directory, 'a'));
       expect(list()).toEqual([]);
     }
+  });
+
+  it.each([5, 1000])('is not believed when a change in the same tick could have left the times as they are (scanned after %i ms)', (age) => {
+    make('a$$CLIENT$$');
+    const directory = openSync(world.directory, 'r');
+    const stat = fstatSync(directory, { bigint: true });
+    const now = () => Number(stat.ctimeNs / 1_000_000n) + age;
+    const [listings, tags] = [new Listings(now), new TagIndexes(now)];
+    const seen = () => [listings.of(1, directory, stat, false).names.length, tags.of(1, directory, stat).raw.size];
+    expect(seen()).toEqual([1, 1]);
+    make('b$$CLIENT$$');
+    expect(seen()).toEqual(age < 20 ? [2, 2] : [1, 1]);
+    closeSync(directory);
   });
 
   it('tells names with the same hash apart, and does so when one of them has gone', () => {
