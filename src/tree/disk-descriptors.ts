@@ -3,7 +3,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync 
 import { type Name, type ObjectId, TreeError } from './tree.ts';
 
 /** O_PATH, which Node has no name for: the object itself, also a symlink, without opening what is behind it. The same on all Linux architectures. */
-const pathOnly = 0o10000000;
+export const pathOnly = 0o10000000;
 
 const { O_DIRECTORY, O_NOFOLLOW } = constants;
 

@@ -69,7 +69,7 @@ function deviceOf(rdev: bigint): Device {
 const second = 1_000_000_000n;
 
 /** Nanoseconds since the epoch as seconds and a rest that is never negative. */
-export function timestamp(time: bigint): Timestamp {
+function timestamp(time: bigint): Timestamp {
   const nanoseconds = ((time % second) + second) % second;
   return { seconds: Number((time - nanoseconds) / second), nanoseconds: Number(nanoseconds) };
 }

@@ -1,7 +1,7 @@
 // From an object's number to the object, wherever it is in the tree by now, and never to anything outside of it.
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { systemCode } from '../base/errors.ts';
-import { at, Descriptors, holdDirectory, look, stale } from './disk-descriptors.ts';
+import { at, Descriptors, holdDirectory, look, pathOnly, stale } from './disk-descriptors.ts';
 import { type KnownObject, type ObjectNumbers, type Place, rootId } from './disk-ids.ts';
 import { type Identity, identityOf, kindOf, onDisk } from './disk-object.ts';
 import { type Components, search } from './disk-search.ts';
@@ -14,6 +14,9 @@ export interface Reached {
   readonly place: Place;
   readonly stat: BigIntStats;
 }
+
+/** Numbers what was seen under a name in a directory. */
+type Identify = (parent: ObjectId, directory: number, name: Name, stat: BigIntStats) => KnownObject;
 
 /** Directories kept open. A path of more than this is walked anew each time. */
 const directoriesMax = 256;
@@ -35,12 +38,14 @@ export class Reach {
   readonly directories = new Descriptors(directoriesMax);
   private readonly numbers: ObjectNumbers;
   private readonly now: () => number;
+  private readonly identify: Identify;
   private readonly lost = new Map<ObjectId, number>();
   private allowance = searchBudget;
   private allowanceAt: number;
 
-  constructor(root: number, numbers: ObjectNumbers, now: () => number) {
+  constructor(root: number, numbers: ObjectNumbers, now: () => number, identify: Identify) {
     this.root = root;
+    this.identify = identify;
     this.device = fstatSync(root, { bigint: true }).dev;
     this.numbers = numbers;
     this.now = now;
@@ -200,12 +205,10 @@ export class Reach {
   walk(path: Components): ObjectId | undefined {
     let id = rootId;
     for (const name of path) {
-      const stat = onDisk(() => look(this.directory(id), name));
+      const directory = this.directory(id);
+      const stat = onDisk(() => look(directory, name));
       if (stat === undefined || stat.dev !== this.device || kindOf(stat) !== 'directory') return undefined;
-      const place = { parent: id, name };
-      const known = this.numbers.find(identityOf(stat));
-      if (known !== undefined) this.numbers.seen(known, place, 1);
-      id = (known ?? this.numbers.add(identityOf(stat), 'directory', place)).id;
+      id = this.identify(id, directory, name, stat).id;
     }
     return id;
   }
@@ -247,7 +250,7 @@ export class Reach {
   }
 }
 
-const pathFlags = 0o10000000 | constants.O_DIRECTORY;
+const pathFlags = pathOnly | constants.O_DIRECTORY;
 
 /** A directory may be called `x (deleted)`; one that is has no links. */
 function isDirectoryThere(fd: number): boolean {

@@ -19,6 +19,9 @@ export interface SearchFor {
   readonly most: number;
 }
 
+/** So few entries are not worth another directory. */
+const leastLeft = 8;
+
 /** Where it is, if that was found, and how many entries were looked at. */
 export function search(wanted: SearchFor): { readonly path: Components | undefined; readonly looked: number } {
   const walk = { looked: 0 };
@@ -32,7 +35,7 @@ export function search(wanted: SearchFor): { readonly path: Components | undefin
       scanned.add(key);
       const found = scan(wanted, next, queue, walk);
       if (found !== undefined) return { path: found, looked: walk.looked };
-      if (walk.looked >= wanted.most) return { path: undefined, looked: walk.looked };
+      if (wanted.most - walk.looked < leastLeft) return { path: undefined, looked: walk.looked };
     }
   }
   return { path: undefined, looked: walk.looked };
@@ -41,12 +44,14 @@ export function search(wanted: SearchFor): { readonly path: Components | undefin
 /** Looks through one directory; puts those in it at the end of the queue. */
 function scan(wanted: SearchFor, path: Components, queue: Components[], walk: { looked: number }): Components | undefined {
   walk.looked += path.length + 1;
+  // Half of what is left, so that one large directory does not use up the search.
+  const until = walk.looked + Math.max(wanted.most - walk.looked, 0) / 2;
   const fd = follow(wanted, path);
   if (fd === undefined) return undefined;
   try {
     const directory = opendirSync(at(fd).toString(), { encoding: 'latin1', bufferSize: 256 });
     try {
-      for (let entry = directory.readSync(); entry !== null && walk.looked < wanted.most; entry = directory.readSync()) {
+      for (let entry = directory.readSync(); entry !== null && walk.looked < until; entry = directory.readSync()) {
         walk.looked += 1;
         if (entry.isDirectory()) queue.push([...path, entry.name]);
         if (!mayBe(entry, wanted.kind)) continue;

@@ -1,5 +1,5 @@
 // What a disk tree has changed and not yet brought to the disk: names by fsync(2) of their directories, attributes by that of the objects.
-import { close, fsync } from 'node:fs';
+import { close, closeSync, fsync } from 'node:fs';
 import { promisify } from 'node:util';
 import { diskError } from './disk-object.ts';
 import type { ObjectId } from './tree.ts';
@@ -27,6 +27,14 @@ export class Unsynced {
     if (this.waiting.has(id)) return;
     if (open === undefined || this.waiting.size >= waitingMax) this.everything = true;
     else this.waiting.set(id, open());
+  }
+
+  /** The object is gone, and with it what was to be kept. */
+  forget(id: ObjectId): void {
+    const fd = this.waiting.get(id);
+    if (fd === undefined) return;
+    this.waiting.delete(id);
+    closeSync(fd);
   }
 
   /** Settles when all changes made before the call are on disk. Calls that come while a sync runs share the next one. */

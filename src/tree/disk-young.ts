@@ -1,5 +1,6 @@
 // Objects so young that another one could still get the same inode number and the same time of birth: they are held open until that is over.
 import { closeSync } from 'node:fs';
+import type { Identity } from './disk-object.ts';
 
 /**
  * Births are stamped with the kernel's clock of ticks, 10 ms at most (CONFIG_HZ=100); twice that, because our clock is read a little later. While an object
@@ -11,6 +12,7 @@ const settledAfter = 20;
 const heldMax = 512;
 
 interface Held {
+  readonly identity: Identity;
   readonly fd: number;
   /** Milliseconds since the epoch. */
   readonly until: number;
@@ -35,13 +37,13 @@ export class YoungObjects {
   }
 
   /** Takes over a descriptor of a young object. */
-  hold(fd: number): void {
+  hold(identity: Identity, fd: number): void {
     if (this.held.length >= heldMax) this.release(this.now());
     if (this.held.length >= heldMax) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, settledAfter);
       this.release(Number.POSITIVE_INFINITY);
     }
-    this.held.push({ fd, until: this.now() + settledAfter });
+    this.held.push({ identity, fd, until: this.now() + settledAfter });
   }
 
   /** Lets go of all that are old enough at `now`. */
@@ -51,6 +53,14 @@ export class YoungObjects {
     const old = this.held.filter(({ until }) => until <= now);
     this.held = this.held.filter(({ until }) => until > now);
     for (const { fd } of old) closeSync(fd);
+  }
+
+  /** The object has no number any more: it need not be told from another, and its room on the disk shall be free. */
+  letGo(identity: Identity): void {
+    const held = this.held.filter((young) => young.identity === identity);
+    if (held.length === 0) return;
+    this.held = this.held.filter((young) => young.identity !== identity);
+    for (const { fd } of held) closeSync(fd);
   }
 
   close(): void {

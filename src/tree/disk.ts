@@ -19,7 +19,7 @@ import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { run } from '../base/processes.ts';
 import type { TagIndex } from '../overlay/tag-index.ts';
-import { at, type Descriptors, holding, look, reopen, stale } from './disk-descriptors.ts';
+import { at, type Descriptors, holding, look, pathOnly, reopen, stale } from './disk-descriptors.ts';
 import { DiskFiles } from './disk-files.ts';
 import { type KnownObject, ObjectNumbers, rootId } from './disk-ids.ts';
 import { indexAfter, Listings } from './disk-listing.ts';
@@ -117,6 +117,7 @@ export class DiskTree implements Tree {
   private readonly descriptors: readonly Descriptors[];
   private readonly isOverlay: boolean;
   private readonly sweeping: NodeJS.Timeout;
+  private isClosed = false;
 
   constructor(rootFd: number, numbers: ObjectNumbers, clock: Clock, isOverlay: boolean) {
     const now = () => clock.now();
@@ -124,7 +125,7 @@ export class DiskTree implements Tree {
     this.numbers = numbers;
     this.clock = clock;
     this.isOverlay = isOverlay;
-    this.reach = new Reach(rootFd, numbers, now);
+    this.reach = new Reach(rootFd, numbers, now, (parent, directory, name, stat) => this.identify(parent, directory, name, stat));
     this.files = new DiskFiles(this.reach, !isOverlay);
     this.listings = new Listings(now);
     this.tagged = new TagIndexes(now);
@@ -145,13 +146,13 @@ export class DiskTree implements Tree {
     return this.numbers.count;
   }
 
-  /** One operation: descriptors are closed before it, numbers are written after it. */
+  /** One operation. After it, descriptors that are not kept are closed and new numbers are written. */
   private operation<Result>(act: () => Result): Result {
-    for (const descriptors of this.descriptors) descriptors.settle();
     this.young.release();
     try {
       return onDisk(act);
     } finally {
+      for (const descriptors of this.descriptors) descriptors.settle();
       this.numbers.flush();
     }
   }
@@ -209,7 +210,7 @@ export class DiskTree implements Tree {
   private holdYoung(directory: number, name: Name, stat: BigIntStats): void {
     holding(directory, name, (fd, held) => {
       if (held.dev !== stat.dev || identityOf(held) !== identityOf(stat)) throw stale(`${name} was replaced a moment ago`);
-      this.young.hold(openSync(at(fd), constants.O_NOFOLLOW | 0o10000000));
+      this.young.hold(identityOf(held), reopen(fd, pathOnly));
     });
   }
 
@@ -217,6 +218,8 @@ export class DiskTree implements Tree {
     this.numbers.gone(object.id);
     this.files.forget(object);
     this.reach.directories.forget(object.id);
+    this.young.letGo(object.identity);
+    this.unsynced.forget(object.id);
     this.listings.forget(object.id);
     this.tagged.forget(object.id);
   }
@@ -479,6 +482,8 @@ export class DiskTree implements Tree {
   }
 
   async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
     clearInterval(this.sweeping);
     await this.stable();
     await this.numbers.close();
