@@ -103,7 +103,12 @@ describe('/hpc', () => {
   });
 
   test('info/nodes has all of every node, one a line, for programs that would else open a thousand files', async () => {
-    expect((await cat('info/nodes')).trim().split('\n').map((line) => JSON.parse(line))).toEqual(cluster.list);
+    expect(
+      (await cat('info/nodes'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual(cluster.list);
     expect(JSON.parse(await cat('info/self'))).toEqual({ ...cluster.self(), gateways: 0 });
   });
 
@@ -210,7 +215,11 @@ describe('a client that caches', () => {
   });
 
   test('finds the same objects in another start of the agent', async () => {
-    const again = new LiveTree(hpcTree(cluster, () => {}), 1, { now: () => now });
+    const again = new LiveTree(
+      hpcTree(cluster, () => {}),
+      1,
+      { now: () => now },
+    );
     const id = (which: LiveTree, path: string) => path.split('/').reduce((at, name) => which.lookup(at, name), which.root);
     for (const path of ['admin/stay', 'nodes/3/load', 'info']) expect(id(again, path)).toBe(id(tree, path));
   });

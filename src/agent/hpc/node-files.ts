@@ -40,8 +40,6 @@ const names = Object.keys(texts);
 
 /** The directory of the node that `find` gives, asked anew for each file. */
 export function nodeDirectory(find: () => HpcNode): LiveObject {
-  const files = new Map<string, LiveFile>(
-    Object.entries(texts).map(([name, text]) => [name, { kind: 'file', read: () => `${text(find())}\n` }] as const),
-  );
+  const files = new Map<string, LiveFile>(Object.entries(texts).map(([name, text]) => [name, { kind: 'file', read: () => `${text(find())}\n` }] as const));
   return { kind: 'directory', names: () => names, child: (name) => files.get(name) };
 }

@@ -19,7 +19,12 @@ export function hpcTree(source: HpcSource, log: Log): LiveDirectory {
     admin: adminDirectory(source, log),
     config: { kind: 'symlink', target: 'admin/config' },
     info: directory({
-      nodes: told(() => source.nodes().map((node) => JSON.stringify(node)).join('\n')),
+      nodes: told(() =>
+        source
+          .nodes()
+          .map((node) => JSON.stringify(node))
+          .join('\n'),
+      ),
       self: told(() => JSON.stringify({ ...source.self(), gateways: source.gateways() })),
     }),
     nodes: nodesDirectory(source),
