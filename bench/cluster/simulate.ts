@@ -1,5 +1,5 @@
 // The measurements of docs/cluster.md: one row for each size of the cluster and loss of the network, all from fixed seeds.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { meanAge, oldestAge } from '../../src/cluster/ages.ts';
@@ -60,7 +60,7 @@ function measure(nodes: number, loss: number): Row {
   for (const [i, found] of delays.entries()) {
     if (new Set(found).size === 0 || found.length < survivors) throw new Error(`${found.length} of ${survivors} have noticed that ${victims[i]} is dead`);
   }
-  const hours = ((simulation.now / 3_600_000) * nodes) / 1;
+  const hours = (simulation.now / 3_600_000) * nodes;
   // Everybody who hears of it has an event of its own: a rumour is one for each node.
   const wrong = (to: 'suspect' | 'dead') => simulation.events.filter((event) => event.to === to && !victims.includes(event.id)).length / nodes / hours;
   return {
@@ -74,23 +74,36 @@ function measure(nodes: number, loss: number): Row {
   };
 }
 
-/** Measures, and writes the table and the plot into `docs`. */
+/** Measures, and writes the figures, the table and the plot into `docs`. Figures of other sizes that stand there stay. */
 export function main(docs: string, args: string[]): void {
-  const options = { nodes: { type: 'string', default: '10,30,100,300,1000,2000' }, print: { type: 'boolean', default: false } } as const;
+  const options = {
+    nodes: { type: 'string', default: '10,30,100,300,1000,2000' },
+    loss: { type: 'string', default: '0,0.05' },
+    print: { type: 'boolean', default: false },
+  } as const;
   const { values } = parseArgs({ args, options });
-  const rows: Row[] = [];
-  for (const nodes of values.nodes.split(',').map(Number)) {
-    for (const loss of [0, 0.05]) {
+  const figures = join(docs, 'cluster-figures.json');
+  let rows: Row[] = values.print || !existsSync(figures) ? [] : JSON.parse(readFileSync(figures, 'utf8'));
+  for (const nodes of numbers(values.nodes)) {
+    for (const loss of numbers(values.loss)) {
       const begun = performance.now();
-      rows.push(measure(nodes, loss));
+      rows = [...rows.filter((row) => row.nodes !== nodes || row.loss !== loss), measure(nodes, loss)].sort((a, b) => a.nodes - b.nodes || a.loss - b.loss);
       process.stderr.write(`${nodes} nodes, loss ${loss}: ${Math.round((performance.now() - begun) / 1000)} s\n`);
+      if (!values.print) publish(docs, figures, rows);
     }
   }
-  const text = table(rows);
-  console.log(text);
-  if (values.print) return;
+  console.log(table(rows));
+}
+
+function numbers(list: string): number[] {
+  return list.split(',').flatMap((word) => (word === '' ? [] : [Number(word)]));
+}
+
+function publish(docs: string, figures: string, rows: readonly Row[]): void {
+  writeFileSync(figures, `[\n${rows.map((row) => `  ${JSON.stringify(row)}`).join(',\n')}\n]\n`);
   const page = join(docs, 'cluster.md');
-  writeFileSync(page, readFileSync(page, 'utf8').replace(/(<!-- bench:cluster -->\n)[^]*?(<!-- end -->)/, `$1\n${text}\n$2`));
+  const [before = '', , after = ''] = readFileSync(page, 'utf8').split(/(<!-- bench:cluster -->\n(?:.|\n)*<!-- end -->)/);
+  writeFileSync(page, `${before}<!-- bench:cluster -->\n\n${table(rows)}\n<!-- end -->${after}`);
   writeFileSync(join(docs, 'cluster-age.svg'), plot(rows.filter(({ loss }) => loss === 0)));
 }
 

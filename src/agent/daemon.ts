@@ -165,22 +165,21 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
 
   async function lookAtMap(): Promise<void> {
     try {
-      const table = tablePath(settings);
-      const isSet = (await fileStamp(table)) !== absent;
-      if (discovery !== undefined) {
-        if (isSet || (settings.discovery === 'fallback' && (await hasMap()))) restart('there is a map now');
-        return;
-      }
-      const path = isSet ? table : await findMap(settings.mapPath);
-      const found = await mapStamp(path);
-      if ((path === file.path && found === file.stamp) || ending.signal.aborted) return;
-      file = { ...file, stamp: found, path }; // a bad map is complained about once
-      consider(await readMapFile(path), isSet);
+      const isSet = (await fileStamp(tablePath(settings))) !== absent;
+      if (discovery === undefined) await readIfChanged(isSet ? tablePath(settings) : await findMap(settings.mapPath), isSet);
+      else if (isSet || (settings.discovery === 'fallback' && (await hasMap()))) restart('there is a map now');
     } catch (error) {
       if (!(error instanceof FarmError)) throw error;
       if (['map.self', 'map.renumbered', 'agent.restart'].includes(error.code)) fail(error);
       else log('error', 'map.refused', { code: error.code, reason: error.message, hint: error.hint });
     }
+  }
+
+  async function readIfChanged(path: string, isSet: boolean): Promise<void> {
+    const found = await mapStamp(path);
+    if ((path === file.path && found === file.stamp) || ending.signal.aborted) return;
+    file = { ...file, stamp: found, path }; // a bad map is complained about once
+    consider(await readMapFile(path), isSet);
   }
 
   /** Another map: goes on with it, or as somebody else. */

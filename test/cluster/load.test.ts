@@ -14,7 +14,11 @@ test.each([
 
 describe('a load that rises from 0 to 8 and falls again', () => {
   test('is told at once and taken back slowly; a node takes its own for real slowly and forgets it at once', () => {
-    const seen = [8, 8, 0, 0].reduce<(typeof noLoad)[]>((all, sample) => [...all, smooth(all.at(-1) ?? noLoad, sample)], []);
+    let load = noLoad;
+    const seen = [8, 8, 0, 0].map((sample) => {
+      load = smooth(load, sample);
+      return load;
+    });
     expect(seen).toEqual([
       { mean: 3, upper: 8 },
       { mean: 4.875, upper: 8 },
