@@ -38,7 +38,6 @@ export function hpcTree(source: HpcSource, log: Log): LiveDirectory {
 type Refuse = (file: string, error: FarmError) => void;
 
 function adminDirectory(source: HpcSource, refuse: Refuse): LiveDirectory {
-  const { self } = source;
   const taken = (name: string, read: () => string, write: (text: string) => void): LiveFile => ({
     kind: 'file',
     read: () => `${read()}\n`,
@@ -47,7 +46,7 @@ function adminDirectory(source: HpcSource, refuse: Refuse): LiveDirectory {
   const flag = (name: keyof AdminFlags): LiveFile =>
     taken(
       name,
-      () => (self().flags[name] ? '1' : '0'),
+      () => (source.self().flags[name] ? '1' : '0'),
       (text) => source.setFlag(name, whole(text, 1) === 1),
     );
   const order = (name: string, read: () => boolean, act: () => void): LiveFile =>
@@ -58,9 +57,17 @@ function adminDirectory(source: HpcSource, refuse: Refuse): LiveDirectory {
     );
   return directory({
     ...Object.fromEntries(flags.map((name) => [name, flag(name)])),
-    bring: order('bring', () => false, source.bring),
-    config: { kind: 'file', read: source.map, write: (text) => guarded('config', text, source.setMap, refuse) },
-    expel: order('expel', () => self().flags.expel, source.expel),
+    bring: order(
+      'bring',
+      () => false,
+      () => source.bring(),
+    ),
+    config: { kind: 'file', read: () => source.map(), write: (text) => guarded('config', text, (map) => source.setMap(map), refuse) },
+    expel: order(
+      'expel',
+      () => source.self().flags.expel,
+      () => source.expel(),
+    ),
     gateways: taken(
       'gateways',
       () => String(source.gateways()),
@@ -68,7 +75,7 @@ function adminDirectory(source: HpcSource, refuse: Refuse): LiveDirectory {
     ),
     mospe: taken(
       'mospe',
-      () => String(self().id),
+      () => String(source.self().id),
       (text) => {
         whole(text, 0, 'a node has its id from the map; only 0, which takes the map away, can be written');
         source.clearMap();
@@ -76,10 +83,10 @@ function adminDirectory(source: HpcSource, refuse: Refuse): LiveDirectory {
     ),
     speed: taken(
       'speed',
-      () => String(Math.round(self().speed)),
+      () => String(Math.round(source.self().speed)),
       (text) => source.setSpeed(whole(text, speedMax)),
     ),
-    version: told(() => self().version),
+    version: told(() => source.self().version),
   });
 }
 

@@ -20,10 +20,28 @@ export interface SelfNode extends HpcNode {
   readonly gateways: number;
 }
 
-export function openHpc(at: string): Hpc {
+/** The door to the files: both throw system errors. */
+export interface TextFiles {
+  readonly read: (path: string) => string;
+  readonly write: (path: string, text: string) => void;
+}
+
+const realFiles: TextFiles = {
+  read: (path) => readFileSync(path, 'utf8'),
+  write(path, text) {
+    const file = openSync(path, emptied);
+    try {
+      writeFileSync(file, text);
+    } finally {
+      closeSync(file);
+    }
+  },
+};
+
+export function openHpc(at: string, files: TextFiles = realFiles): Hpc {
   const read = (path: string): string => {
     try {
-      return readFileSync(join(at, path), 'utf8').trim();
+      return files.read(join(at, path)).trim();
     } catch (error) {
       throw unusable(at, path, error);
     }
@@ -33,12 +51,7 @@ export function openHpc(at: string): Hpc {
     read,
     write(path, text) {
       try {
-        const file = openSync(join(at, path), emptied);
-        try {
-          writeFileSync(file, text);
-        } finally {
-          closeSync(file);
-        }
+        files.write(join(at, path), text);
       } catch (error) {
         const code = systemCode(error);
         if (code === 'EINVAL') throw refusal(path, read('info/refused'));

@@ -96,7 +96,7 @@ function leaving(order: 'expel' | 'bring'): Command {
     for (;;) {
       const { guests } = selfNode(hpc);
       if (order === 'bring' || guests === 0) return done;
-      out(`${guests} guests are leaving\n`);
+      out(guests === 1 ? '1 guest is leaving\n' : `${guests} guests are leaving\n`);
       if (await world.pause(look)) return no;
     }
   };

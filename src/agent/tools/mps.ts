@@ -29,7 +29,7 @@ export const mps: Tool = (args, { hpc, out }) => {
 
 function runPs(selection: readonly string[]): string {
   try {
-    return execFileSync('ps', [...selection, 'o', 'pid,tty,stat,time,args'], { encoding: 'utf8', maxBuffer: outputBytesMax });
+    return execFileSync('ps', ['o', 'pid,tty,stat,time,args', ...selection], { encoding: 'utf8', maxBuffer: outputBytesMax });
   } catch (error) {
     throw new FarmError('ps.failed', `ps does not list the processes: ${sentence(error).split('\n')[0]}`, 'apt-get install procps', error);
   }
