@@ -11,6 +11,9 @@ const bootSeconds = 300;
 
 let directory: string;
 let lab: Lab;
+/** At another place and port than the node's own agent has. An emulated machine that shares its host takes seconds to start a program. */
+const start =
+  'node /root/hpc-node.mjs /test-hpc 4999 > /run/hpc-node.out 2>&1 & echo $! > /run/hpc-node.pid; until grep -q ready /run/hpc-node.out; do sleep 0.5; done';
 const n1 = (line: string) => onConsole(lab, 'n1', line);
 
 beforeAll(async () => {
@@ -29,8 +32,7 @@ beforeAll(async () => {
     supervisor,
   });
   await until(directory, ['n1'], ({ stage }) => stage === 'up', bootSeconds);
-  // At another place and port than the node's own agent.
-  await n1('node /root/hpc-node.mjs /test-hpc 4999 > /run/hpc-node.out 2>&1 & echo $! > /run/hpc-node.pid; sleep 8; ls /test-hpc');
+  await n1(start);
 });
 
 afterAll(async () => {
@@ -72,12 +74,12 @@ describe('/hpc on a node', () => {
     await n1('kill -9 $(cat /run/hpc-node.pid)');
     const took = await n1('s=$(date +%s); ls -l / > /dev/null 2>&1; ls /test-hpc > /dev/null 2>&1; echo $(( $(date +%s) - s ))');
     expect(Number(took)).toBeLessThan(20);
-    await n1('node /root/hpc-node.mjs /test-hpc 4999 > /run/hpc-node.out 2>&1 & echo $! > /run/hpc-node.pid; sleep 15');
+    await n1(start);
     expect(await n1('cat /test-hpc/nodes/3/load; grep -c " /test-hpc " /proc/self/mountinfo')).toBe('104\n1');
   });
 
   it('is unmounted when its server ends', async () => {
-    await n1('kill $(cat /run/hpc-node.pid); sleep 3');
+    await n1('kill $(cat /run/hpc-node.pid); while kill -0 $(cat /run/hpc-node.pid) 2> /dev/null; do sleep 0.5; done');
     expect(await n1('grep -c " /test-hpc " /proc/self/mountinfo; ls /test-hpc | wc -l')).toBe('0\n0');
   });
 });
