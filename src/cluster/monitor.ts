@@ -55,7 +55,7 @@ export const helpLines: readonly string[] = [
   ' m  memory a guest may take: used #, free +     r  memory as Linux counts it',
   ' u  utilizability: percent of time not spent waiting for memory',
   '',
-  ' w  wide        v  numbers upright        V  upright and tight        a  what fits',
+  ' w  wide       v  numbers upright       V  upright and tight       a  what fits',
   ' d  dead nodes too                        t  totals',
   ' + NODE RETURN  start at that node        arrows, page up and down  scroll',
   ' h H  this text                           q  quit',
@@ -123,12 +123,15 @@ function valueOf(node: MonitorNode, metric: Metric): number {
   return node.load / 100;
 }
 
-/** The value at the upper end of the axis: 1, 2 or 5 times a power of ten. */
+/** Values that people read at a glance, times a power of ten; close enough to each other that the tallest bar takes most of the screen. */
+const roundSteps: readonly number[] = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8];
+
+/** The value at the upper end of the axis. */
 function ceiling(nodes: readonly MonitorNode[], metric: Metric): number {
   if (metric === 'util') return 100;
   const most = Math.max(metric === 'load' || metric === 'log' ? 1 : 10, ...nodes.filter(({ status }) => isThere(status)).map((node) => valueOf(node, metric)));
   const power = 10 ** Math.floor(Math.log10(most));
-  return ([1, 2, 5].find((step) => step * power >= most) ?? 10) * power;
+  return (roundSteps.find((step) => step * power >= most) ?? 10) * power;
 }
 
 /** How much of the axis `value` takes, 0..1. */
@@ -153,8 +156,7 @@ function bar(node: MonitorNode, metric: Metric, top: number, height: number): Co
 }
 
 function axisLabel(row: number, height: number, top: number, metric: Metric): string {
-  const middle = Math.floor(height / 2);
-  const value = row === 0 ? top : row === middle && height > 4 ? top * atShare((height - middle) / height, metric) : undefined;
+  const value = row === 0 ? top : row === Math.round(height / 2) && height > 4 ? top * atShare(1 / 2, metric) : undefined;
   if (value === undefined) return ' '.repeat(axisColumns - 1);
   const text = metric === 'load' || metric === 'log' ? value.toFixed(2) : String(Math.round(value));
   return `${text.padStart(axisColumns - 2)} `;
