@@ -15,6 +15,7 @@ import { identify, localNetworks, type Self } from './identity.ts';
 import { chooseMap, tablePath } from './map-source.ts';
 import { type Membership, startMembership } from './member.ts';
 import { readNodeConfig } from './openmosix-config.ts';
+import { orderTaker } from './orders.ts';
 import { type Reporter, startReporter } from './report.ts';
 import { hardware, openSampler, uptime } from './sample.ts';
 import type { Settings } from './settings.ts';
@@ -98,7 +99,11 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   if (self !== undefined) {
     const nodes = file.map.addresses.size;
     log('info', 'agent.started', { name: settings.name, id: self.id, address: self.address, cluster: settings.cluster, nodes });
-    reporter = startReporter({ server: settings.server, port: settings.serverPort, interval: settings.reportInterval, report: () => currentReport(self), log });
+    const to = { server: settings.server, port: settings.serverPort };
+    const hpcPlace = settings.hpc?.mountPoint ?? '';
+    const incarnation = () => membership?.table.incarnation ?? 0;
+    const answered = orderTaker({ ...to, node: self.id, incarnation, keys: () => key.keys, hpc: hpcPlace, log });
+    reporter = startReporter({ ...to, interval: settings.reportInterval, report: () => currentReport(self), answered, log });
   } else log('info', 'agent.apart', { name: settings.name, file: file.path });
   const hpc = await serveHpc();
   const looks = setInterval(() => void look(), settings.reportInterval);

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addNodeCommand } from './add-node.ts';
 import { bootCommand } from './boot.ts';
+import { ctlCommand } from './ctl.ts';
 import { demoCommand } from './demo.ts';
 import { dhcpCommand } from './dhcp.ts';
 import { imageCommand } from './image.ts';
@@ -14,6 +15,7 @@ import { version } from './package.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
+import { topCommand } from './top.ts';
 
 const program = new Command('farm')
   .description('Turns a pile of diskless PCs and this server into one cluster.')
@@ -29,6 +31,8 @@ for (const add of [
   addNodeCommand,
   serveCommand,
   statusCommand,
+  topCommand,
+  ctlCommand,
   bootCommand,
   leasesCommand,
   mapCommand,

@@ -35,3 +35,8 @@ export function gossipKey(farmKey: Buffer): Buffer {
 export function helloKey(farmKey: Buffer): Buffer {
   return createHmac('sha256', farmKey).update('farm hello').digest();
 }
+
+/** The one that signs what the server orders nodes to do, and what they answer. */
+export function orderKey(farmKey: Buffer): Buffer {
+  return createHmac('sha256', farmKey).update('farm order').digest();
+}

@@ -23,3 +23,8 @@ export function statusBits({ status, flags }: StatusSource): number {
   for (const [flag, bit] of Object.entries(flagBits)) if (flags[flag as keyof typeof flagBits]) bits |= bit;
   return bits;
 }
+
+/** Percent of its time that a node runs rather than waits for memory: mosmon's `u`. The kernel's memory pressure is what it waits. */
+export function utilizability({ pressure }: { readonly pressure: { readonly memory: number } }): number {
+  return Math.min(100, Math.max(0, 100 - pressure.memory));
+}

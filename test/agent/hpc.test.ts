@@ -82,7 +82,8 @@ describe('/hpc', () => {
     ['nodes/2/mem', `${(300 * 2 ** 20) / 4096}\n`],
     ['nodes/2/rmem', `${(400 * 2 ** 20) / 4096}\n`],
     ['nodes/2/tmem', `${(512 * 2 ** 20) / 4096}\n`],
-    ['nodes/2/util', '96\n'],
+    ['nodes/2/util', '100\n'],
+    ['nodes/2/busy', '96\n'],
     ['nodes/2/status', '3\n'],
     ['nodes/3/status', `${1 + 2 + 4 + 16}\n`],
     ['nodes/2/state', 'up\n'],
@@ -103,13 +104,16 @@ describe('/hpc', () => {
   });
 
   test('info/nodes has all of every node, one a line, for programs that would else open a thousand files', async () => {
-    expect(
-      (await cat('info/nodes'))
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
-    ).toEqual(cluster.list);
+    expect((await cat('info/nodes')).trim().split('\n').map((line) => JSON.parse(line))).toEqual(cluster.list);
     expect(JSON.parse(await cat('info/self'))).toEqual({ ...cluster.self(), gateways: 0 });
+  });
+
+  test('info/refused says why the last write was refused', async () => {
+    expect(await cat('info/refused')).toBe('');
+    await echo('1\n', 'admin/bring');
+    expect(await cat('info/refused')).toBe('admin/bring: no process can be brought home: this version does not migrate\n');
+    await echo('9\n', 'admin/stay');
+    expect(await cat('info/refused')).toBe('admin/stay: "9" is not what this file takes\n  write 0 or 1\n');
   });
 
   test('config is a link to admin/config', async () => {
@@ -215,11 +219,7 @@ describe('a client that caches', () => {
   });
 
   test('finds the same objects in another start of the agent', async () => {
-    const again = new LiveTree(
-      hpcTree(cluster, () => {}),
-      1,
-      { now: () => now },
-    );
+    const again = new LiveTree(hpcTree(cluster, () => {}), 1, { now: () => now });
     const id = (which: LiveTree, path: string) => path.split('/').reduce((at, name) => which.lookup(at, name), which.root);
     for (const path of ['admin/stay', 'nodes/3/load', 'info']) expect(id(again, path)).toBe(id(tree, path));
   });

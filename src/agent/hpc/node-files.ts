@@ -1,5 +1,5 @@
 // /hpc/nodes/N: what openMosix told of each node, number by number, and what it did not. Facts sheet 4.3.
-import { isThere, statusBits } from '../../cluster/status-bits.ts';
+import { isThere, statusBits, utilizability } from '../../cluster/status-bits.ts';
 import type { LiveFile, LiveObject } from '../../tree/memory.ts';
 import type { HpcNode } from './source.ts';
 
@@ -10,7 +10,6 @@ const pageBytes = 4096;
 const unreachable = -101;
 
 const pages = (bytes: number): number => Math.floor(bytes / pageBytes);
-const percent = (share: number): number => Math.round(share * 100);
 const measured = (number: (node: HpcNode) => number) => (node: HpcNode) => String(isThere(node.status) ? Math.round(number(node)) : unreachable);
 
 /** The files of one node: name -> text without its newline. The first eight are openMosix's. */
@@ -23,10 +22,11 @@ const texts: Readonly<Record<string, (node: HpcNode) => string>> = {
   speed: measured(({ speed }) => speed),
   // Never a negative errno: -101 & 2 is 2, and scripts would take a dead node for one that is up.
   status: (node) => String(statusBits(node)),
-  util: measured(({ utilization }) => percent(utilization)),
+  util: measured(utilizability),
   // Ours.
   address: ({ address }) => address,
   age: ({ age }) => String(Math.round(age)),
+  busy: measured(({ utilization }) => utilization * 100),
   guests: measured(({ guests }) => guests),
   name: ({ name }) => name,
   pressure: ({ pressure: { cpu, memory, io } }) => `${cpu.toFixed(2)} ${memory.toFixed(2)} ${io.toFixed(2)}`,
@@ -40,6 +40,8 @@ const names = Object.keys(texts);
 
 /** The directory of the node that `find` gives, asked anew for each file. */
 export function nodeDirectory(find: () => HpcNode): LiveObject {
-  const files = new Map<string, LiveFile>(Object.entries(texts).map(([name, text]) => [name, { kind: 'file', read: () => `${text(find())}\n` }] as const));
+  const files = new Map<string, LiveFile>(
+    Object.entries(texts).map(([name, text]) => [name, { kind: 'file', read: () => `${text(find())}\n` }] as const),
+  );
   return { kind: 'directory', names: () => names, child: (name) => files.get(name) };
 }

@@ -15,16 +15,18 @@ const flags: readonly (keyof AdminFlags)[] = ['stay', 'lstay', 'block', 'quiet',
 
 /** The tree of `source`. A write that is refused is EINVAL for the writer, and its sentence is logged. */
 export function hpcTree(source: HpcSource, log: Log): LiveDirectory {
+  let refused = '';
+  const refuse = (file: string, error: FarmError): void => {
+    const { code, hint, message: reason } = error;
+    refused = `${file}: ${reason}\n${hint === undefined ? '' : `  ${hint}\n`}`;
+    log('warn', 'hpc.refused', { file, code, reason, hint });
+  };
   return directory({
-    admin: adminDirectory(source, log),
+    admin: adminDirectory(source, refuse),
     config: { kind: 'symlink', target: 'admin/config' },
     info: directory({
-      nodes: told(() =>
-        source
-          .nodes()
-          .map((node) => JSON.stringify(node))
-          .join('\n'),
-      ),
+      nodes: told(() => source.nodes().map((node) => JSON.stringify(node)).join('\n')),
+      refused: { kind: 'file', read: () => refused },
       self: told(() => JSON.stringify({ ...source.self(), gateways: source.gateways() })),
     }),
     nodes: nodesDirectory(source),
@@ -33,17 +35,18 @@ export function hpcTree(source: HpcSource, log: Log): LiveDirectory {
   });
 }
 
-function adminDirectory(source: HpcSource, log: Log): LiveDirectory {
-  const { self } = source;
+type Refuse = (file: string, error: FarmError) => void;
+
+function adminDirectory(source: HpcSource, refuse: Refuse): LiveDirectory {
   const taken = (name: string, read: () => string, write: (text: string) => void): LiveFile => ({
     kind: 'file',
     read: () => `${read()}\n`,
-    write: (text) => guarded(name, text, write, log),
+    write: (text) => guarded(name, text, write, refuse),
   });
   const flag = (name: keyof AdminFlags): LiveFile =>
     taken(
       name,
-      () => (self().flags[name] ? '1' : '0'),
+      () => (source.self().flags[name] ? '1' : '0'),
       (text) => source.setFlag(name, whole(text, 1) === 1),
     );
   const order = (name: string, read: () => boolean, act: () => void): LiveFile =>
@@ -54,9 +57,17 @@ function adminDirectory(source: HpcSource, log: Log): LiveDirectory {
     );
   return directory({
     ...Object.fromEntries(flags.map((name) => [name, flag(name)])),
-    bring: order('bring', () => false, source.bring),
-    config: { kind: 'file', read: source.map, write: (text) => guarded('config', text, source.setMap, log) },
-    expel: order('expel', () => self().flags.expel, source.expel),
+    bring: order(
+      'bring',
+      () => false,
+      () => source.bring(),
+    ),
+    config: { kind: 'file', read: () => source.map(), write: (text) => guarded('config', text, (map) => source.setMap(map), refuse) },
+    expel: order(
+      'expel',
+      () => source.self().flags.expel,
+      () => source.expel(),
+    ),
     gateways: taken(
       'gateways',
       () => String(source.gateways()),
@@ -64,7 +75,7 @@ function adminDirectory(source: HpcSource, log: Log): LiveDirectory {
     ),
     mospe: taken(
       'mospe',
-      () => String(self().id),
+      () => String(source.self().id),
       (text) => {
         whole(text, 0, 'a node has its id from the map; only 0, which takes the map away, can be written');
         source.clearMap();
@@ -72,10 +83,10 @@ function adminDirectory(source: HpcSource, log: Log): LiveDirectory {
     ),
     speed: taken(
       'speed',
-      () => String(Math.round(self().speed)),
+      () => String(Math.round(source.self().speed)),
       (text) => source.setSpeed(whole(text, speedMax)),
     ),
-    version: told(() => self().version),
+    version: told(() => source.self().version),
   });
 }
 
@@ -111,13 +122,13 @@ function whole(text: string, most: number, hint = `write ${most === 1 ? '0 or 1'
   throw new FarmError('hpc.value', `"${word.replace(/[^\x20-\x7e]/g, '?').slice(0, 60)}" is not what this file takes`, hint);
 }
 
-/** The writer learns a number from the kernel, the journal the sentence. */
-function guarded(file: string, text: string, write: (text: string) => void, log: Log): void {
+/** The writer learns a number from the kernel; the journal and info/refused have the sentence. */
+function guarded(file: string, text: string, write: (text: string) => void, refuse: Refuse): void {
   try {
     write(text);
   } catch (error) {
     if (!(error instanceof FarmError)) throw error;
-    log('warn', 'hpc.refused', { file: `admin/${file}`, code: error.code, reason: error.message, hint: error.hint });
+    refuse(`admin/${file}`, error);
     throw new TreeError('INVAL', error.message, error);
   }
 }
