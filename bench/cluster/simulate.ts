@@ -92,6 +92,7 @@ export function main(docs: string, args: string[]): void {
       if (!values.print) publish(docs, figures, rows);
     }
   }
+  if (!values.print) publish(docs, figures, rows);
   console.log(table(rows));
 }
 

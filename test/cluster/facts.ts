@@ -29,7 +29,7 @@ const someMeasures: fc.Arbitrary<Measures> = fc.record({
   pressure: fc.record({ cpu: percent, memory: percent, io: percent }),
 });
 
-export const someFacts: fc.Arbitrary<Facts> = fc.record({
+const someFacts: fc.Arbitrary<Facts> = fc.record({
   flags: fc.record({ stay: fc.boolean(), lstay: fc.boolean(), block: fc.boolean(), quiet: fc.boolean(), nomfs: fc.boolean(), expel: fc.boolean() }),
   guests: u16,
   version: fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255)).map((parts) => parts.join('.')),
