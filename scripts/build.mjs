@@ -9,12 +9,8 @@ rmSync(join(top, 'dist'), { recursive: true, force: true });
 execFileSync(process.execPath, [join(top, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], { cwd: top, stdio: 'inherit' });
 
 const { build } = await import('esbuild');
-await build({
-  entryPoints: [join(top, 'src/agent/main.ts')],
-  outfile: join(top, 'dist/agent/farm-agent.mjs'),
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  logLevel: 'warning',
-});
+const common = { bundle: true, platform: 'node', format: 'esm', target: 'node20', logLevel: 'warning' };
+await build({ ...common, entryPoints: [join(top, 'src/agent/main.ts')], outfile: join(top, 'dist/agent/farm-agent.mjs') });
+// Run under several names, so it has to say itself what runs it. Small, because it is read anew for every mosctl.
+const shebang = { js: '#!/usr/bin/node' };
+await build({ ...common, minify: true, banner: shebang, entryPoints: [join(top, 'src/agent/tools/main.ts')], outfile: join(top, 'dist/agent/farm-tools.mjs') });

@@ -1,173 +1,251 @@
-// The node's agent: a thin loop that hands datagrams and seconds to the membership rules and sends what they say.
-import type { Socket } from 'node:dgram';
+// The node's agent: joins the map, the membership, the load of this machine, the API as files and the reports to the server.
 import { rmSync } from 'node:fs';
-import { ipv4FromPeer } from '../base/addresses.ts';
-import { openUdp } from '../base/datagrams.ts';
-import { FarmError, sentence, WireError } from '../base/errors.ts';
+import type { Ipv4 } from '../base/addresses.ts';
+import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { type Announcement, decodeAnnouncement, encodeAnnouncement } from '../cluster/announce.ts';
-import { heardFor, type MemberEvent, newTable, type Step, someAlive, step, targets } from '../cluster/members.ts';
-import { subnetWarnings } from '../cluster/nodes.ts';
-import { type AgentReport, reportMembers, type Stage } from '../cluster/report.ts';
-import { findMap, type MapFile, mapStamp, readKeyFile, readMapFile } from './files.ts';
+import type { Service } from '../base/service.ts';
+import type { Facts, Measures } from '../cluster/entry.ts';
+import { expandMap, subnetWarnings } from '../cluster/nodes.ts';
+import { type AgentReport, reportMembers, reportSeen, type Stage } from '../cluster/report.ts';
+import { type RunningDiscovery, startDiscovery } from './discovery.ts';
+import { absent, fileStamp, findMap, type MapFile, mapStamp, readKeyFile, readMapFile } from './files.ts';
+import { startHpc } from './hpc/server.ts';
+import { hpcSource } from './hpc-source.ts';
 import { identify, localNetworks, type Self } from './identity.ts';
-import { startReporter } from './report.ts';
-import { takeSample, uptime } from './sample.ts';
+import { chooseMap, tablePath } from './map-source.ts';
+import { type Membership, startMembership } from './member.ts';
+import { readNodeConfig } from './openmosix-config.ts';
+import { orderTaker } from './orders.ts';
+import { type Reporter, startReporter } from './report.ts';
+import { hardware, openSampler, uptime } from './sample.ts';
 import type { Settings } from './settings.ts';
+import { type AgentState, openState } from './state.ts';
 import { type Status, type StatusMember, serveStatus } from './status.ts';
 import { isUp, watchSystem } from './system.ts';
+import { measureSpeed } from './yardstick.ts';
 
 /** Equal to package.json's, which is not in the bundle. */
 export const agentVersion = '0.1.0';
 
-/** Whom a leaving node tells by itself; they tell the others. All at once would grow with the cluster. */
-const farewells = 8;
 /** All of the goodbye has to fit into one second. */
 const farewellTimeout = 700;
 
 export interface Agent {
   /** Says goodbye and ends; within a second. */
   stop(): Promise<void>;
-  /** Settles when the agent cannot go on, e.g. because a new map gives this node another id. */
+  /** Settles when the agent cannot go on as what it is; `agent.restart`: but as somebody else. */
   readonly failed: Promise<FarmError>;
 }
 
 /** Starts the agent. Throws the `FarmError`s of its files, of `identify` and of its sockets. */
 export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
-  const key = await readKeyFile(settings.keyPath);
-  let file = await readMapFile(await findMap(settings.mapPath));
-  const self = identify(file.map, settings, file.path);
-  logMap(file, log);
-  const now = () => performance.now(); // does not step when the clock is set
-  let table = newTable(settings.cluster, self.id, file.map.addresses.keys(), Date.now(), settings.interval, now());
-  let sequence = 0;
-  let sample = takeSample();
+  let key = await readKeyFile(settings.keyPath);
+  const config = readNodeConfig(settings.config);
+  const chosen = await chooseMap(settings, log);
+  const state = await openState(settings.stateDirectory, config.initial, log);
+  const now = () => performance.now();
+  const sampler = openSampler(now());
+  let measures: Measures | undefined;
   let stage: Stage = 'agent';
   let system = 'unknown';
   const refused: Record<string, number> = {};
   let looking = false;
+  let shown = 0;
   const ending = new AbortController();
   let fail: (error: FarmError) => void = () => {};
   const failed = new Promise<FarmError>((resolve) => {
     fail = resolve;
   });
+  const restart = (why: string) => fail(new FarmError('agent.restart', why));
+  ensureSpeed(state, log);
 
-  const socket = await openUdp({ address: self.address, port: settings.clusterPort });
-  socket.on('error', (error) => log('error', 'cluster.socket', { reason: sentence(error) }));
-  const statusServer = await serveStatus(settings.socketPath, currentStatus).catch((error: unknown) => {
-    socket.close();
-    throw error;
-  });
-  log('info', 'agent.started', { name: settings.name, id: self.id, address: self.address, cluster: settings.cluster, nodes: file.map.addresses.size });
-  const reporter = startReporter({ server: settings.server, port: settings.serverPort, interval: settings.reportInterval, report: currentReport, log });
-
-  socket.on('message', (bytes, peer) => {
-    let announcement: Announcement;
-    try {
-      announcement = decodeAnnouncement(bytes, key);
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      count(error.code, peer.address, error.message);
-      return;
-    }
-    const address = ipv4FromPeer(peer.address);
-    const from = address === undefined ? undefined : file.map.ids.get(address);
-    const { refusal } = apply({ kind: 'heard', announcement, from });
-    if (refusal !== undefined && table.refused[refusal] === 1) {
-      logRefusal(refusal, peer.address, `it says that it is node ${announcement.sender} of cluster ${announcement.cluster}`);
-    }
-  });
-
-  const round = () => {
-    apply({ kind: 'tick' });
-    sample = takeSample();
-    void announce('announce', targets(table, Math.random));
-  };
-  round();
-  const rounds = setInterval(round, settings.interval);
-  const looks = setInterval(() => void lookAtMap(), settings.reportInterval);
-  watchSystem((state) => {
-    log('info', 'system.state', { state });
-    system = state;
-    if (isUp(state) && stage === 'agent') stage = 'up';
-    reporter.poke();
-  }, ending.signal);
-
-  function apply(event: MemberEvent): Step {
-    const before = table.incarnation;
-    const done = step(table, event, now());
-    table = done.table;
-    if (table.incarnation !== before) {
-      log('warn', 'agent.outrun', { incarnation: table.incarnation, reason: `this clock went back, or another machine is node ${self.id} too` });
-    }
-    for (const { id, to } of done.changes) log('info', `member.${to}`, { id, address: file.map.addresses.get(id) });
-    if (done.changes.length > 0) reporter.poke();
-    return done;
-  }
-
-  function count(reason: string, from: string, detail: string): void {
-    refused[reason] = (refused[reason] ?? 0) + 1;
-    if (refused[reason] === 1) logRefusal(reason, from, detail);
-  }
-
-  /** Only the first of each kind: whoever sends bad datagrams shall not fill the journal. `status` has the counts. */
-  function logRefusal(reason: string, from: string, detail: string): void {
-    log('warn', 'cluster.refused', { reason, from, detail });
-  }
-
-  function announce(kind: Announcement['kind'], recipients: readonly number[]): Promise<unknown> {
-    sequence += 1;
-    return Promise.all(
-      recipients.map((recipient) => {
-        const { cluster, incarnation } = table;
-        const heard = heardFor(table, recipient, now());
-        const bytes = encodeAnnouncement({ kind, cluster, sender: self.id, recipient, incarnation, sequence, sample, heard }, key);
-        return sendTo(socket, bytes, settings.clusterPort, file.map.addresses.get(recipient));
-      }),
-    ).then((errors) => {
-      for (const error of errors) if (error !== undefined) count('send', self.address, error);
+  let membership: Membership | undefined;
+  let reporter: Reporter | undefined;
+  let discovery: RunningDiscovery | undefined;
+  if (chosen === undefined) {
+    discovery = await startDiscovery({
+      ...settings.discover,
+      cluster: settings.cluster,
+      incarnation: state.get().incarnation,
+      id: config.id ?? state.get().discoveredId,
+      keys: () => key.keys,
+      alive: (id) => membership?.table.liveAt.has(id) === true,
+      onChange: () => takeMap(discovered()),
+      onRenumber(id) {
+        state.set({ discoveredId: id });
+        restart(`another machine has our id, and had it first: this one becomes node ${id}`);
+      },
+      refuse: count,
+      log,
     });
   }
+  let file = chosen ?? discovered();
+  const self = discovery ?? (file.entries.length === 0 ? undefined : identify(file.map, settings, file.path, config.id));
+  logMap(file, log);
 
-  async function lookAtMap(): Promise<void> {
+  if (self !== undefined) {
+    membership = await startMembership({
+      ...{ cluster: settings.cluster, port: settings.clusterPort, interval: settings.interval, self, incarnation: state.get().incarnation },
+      ...{ map: () => file.map, keys: () => key.keys, facts: freshFacts, refuse: count, onChange: () => reporter?.poke(), log },
+    }).catch(async (error: unknown) => {
+      await discovery?.stop();
+      throw error;
+    });
+  }
+  const statusServer = await serveStatus(settings.socketPath, currentStatus).catch(async (error: unknown) => {
+    await Promise.all([membership?.stop(), discovery?.stop()]);
+    throw error;
+  });
+  if (self !== undefined) {
+    const nodes = file.map.addresses.size;
+    log('info', 'agent.started', { name: settings.name, id: self.id, address: self.address, cluster: settings.cluster, nodes });
+    const to = { server: settings.server, port: settings.serverPort };
+    const hpcPlace = settings.hpc?.mountPoint ?? '';
+    const incarnation = () => membership?.table.incarnation ?? 0;
+    const answered = orderTaker({ ...to, node: self.id, incarnation, keys: () => key.keys, hpc: hpcPlace, log });
+    reporter = startReporter({ ...to, interval: settings.reportInterval, report: () => currentReport(self), answered, log });
+  } else log('info', 'agent.apart', { name: settings.name, file: file.path });
+  const hpc = await serveHpc();
+  const looks = setInterval(() => void look(), settings.reportInterval);
+  watchSystem((word) => {
+    log('info', 'system.state', { state: word });
+    system = word;
+    if (isUp(word) && stage === 'agent') stage = 'up';
+    reporter?.poke();
+  }, ending.signal);
+
+  /** Once a round; a quiet node measures nothing. */
+  function freshFacts(): Facts {
+    const { flags, speed } = state.get();
+    measures = flags.quiet ? undefined : sampler.sample(now(), speed?.value ?? 1);
+    return facts();
+  }
+
+  function facts(): Facts {
+    const { flags, speed } = state.get();
+    return { flags, guests: 0, version: agentVersion, speed: speed?.value ?? 1, cpus: sampler.cpus(), measures };
+  }
+
+  /** Only the first of each kind is logged: whoever sends bad datagrams shall not fill the journal. `status` has the counts. */
+  function count(reason: string, from: string, detail: string): void {
+    refused[reason] = (refused[reason] ?? 0) + 1;
+    if (refused[reason] === 1) log('warn', 'cluster.refused', { reason, from, detail });
+  }
+
+  function discovered(): MapFile {
+    const entries = discovery?.entries() ?? [];
+    return { path: 'discovery', stamp: '', entries, map: expandMap(entries, new Map(), 'discovery'), names: new Map<Ipv4, string>(), warnings: [] };
+  }
+
+  function takeMap(fresh: MapFile): void {
+    file = fresh;
+    logMap(file, log);
+    membership?.mapChanged();
+    reporter?.poke();
+  }
+
+  /** At the files that others write: by looking, because inotify does not see what an NFS server changes. */
+  async function look(): Promise<void> {
     if (looking) return; // the NFS server does not answer
     looking = true;
     try {
-      const { path, stamp } = file;
-      const found = await mapStamp(path);
-      if (found === stamp || ending.signal.aborted) return;
-      file = { ...file, stamp: found }; // a bad map is complained about once
-      const fresh = await readMapFile(path);
-      checkIdentity(identify(fresh.map, settings, path), self, path);
-      file = fresh;
-      logMap(file, log);
-      apply({ kind: 'map', ids: file.map.addresses.keys() });
-      reporter.poke();
-    } catch (error) {
-      if (!(error instanceof FarmError)) throw error;
-      if (error.code === 'map.self' || error.code === 'map.renumbered') fail(error);
-      else log('error', 'map.refused', { code: error.code, reason: error.message, hint: error.hint });
+      await lookAtKey();
+      await lookAtMap();
     } finally {
       looking = false;
     }
   }
 
-  function currentReport(): AgentReport {
-    const { name } = settings;
-    const { incarnation } = table;
-    return { name, id: self.id, incarnation, stage, system, uptime: uptime(), ...sample, ...reportMembers(table, now()), version: agentVersion };
+  async function lookAtKey(): Promise<void> {
+    try {
+      if ((await fileStamp(settings.keyPath)) === key.stamp) return;
+      key = { ...key, stamp: await fileStamp(settings.keyPath) }; // a bad one is complained about once
+      key = await readKeyFile(settings.keyPath);
+      log('info', 'key.read', { file: settings.keyPath, keys: key.keys.length });
+    } catch (error) {
+      if (!(error instanceof FarmError)) throw error;
+      log('error', 'key.refused', { code: error.code, reason: error.message, hint: error.hint });
+    }
+  }
+
+  async function lookAtMap(): Promise<void> {
+    try {
+      const isSet = (await fileStamp(tablePath(settings))) !== absent;
+      if (discovery === undefined) await readIfChanged(isSet ? tablePath(settings) : await findMap(settings.mapPath), isSet);
+      else if (isSet || (settings.discovery === 'fallback' && (await hasMap()))) restart('there is a map now');
+    } catch (error) {
+      if (!(error instanceof FarmError)) throw error;
+      if (['map.self', 'map.renumbered', 'agent.restart'].includes(error.code)) fail(error);
+      else log('error', 'map.refused', { code: error.code, reason: error.message, hint: error.hint });
+    }
+  }
+
+  async function readIfChanged(path: string, isSet: boolean): Promise<void> {
+    const found = await mapStamp(path);
+    if ((path === file.path && found === file.stamp) || ending.signal.aborted) return;
+    file = { ...file, stamp: found, path }; // a bad map is complained about once
+    consider(await readMapFile(path), isSet);
+  }
+
+  /** Another map: goes on with it, or as somebody else. */
+  function consider(fresh: MapFile, isSet: boolean): void {
+    const isEmpty = fresh.entries.length === 0;
+    if (self === undefined || isEmpty) {
+      if (isEmpty !== (self === undefined)) restart(`${fresh.path} has ${isEmpty ? 'no node' : 'nodes'} now`);
+      return;
+    }
+    checkIdentity(identify(fresh.map, settings, fresh.path, config.id), self, fresh.path, isSet);
+    takeMap(fresh);
+  }
+
+  async function hasMap(): Promise<boolean> {
+    try {
+      await readMapFile(await findMap(settings.mapPath));
+      return true;
+    } catch (error) {
+      if (error instanceof FarmError) return false;
+      throw error;
+    }
+  }
+
+  async function serveHpc(): Promise<Service | undefined> {
+    if (settings.hpc === undefined) return undefined;
+    const source = hpcSource({
+      ...{ name: settings.name, map: () => file, table: () => membership?.table, facts, state, now, hardware, tablePath: tablePath(settings) },
+      ...{ tell: () => membership?.tell(), look: () => void look() },
+    });
+    const { mountPoint, port } = settings.hpc;
+    try {
+      return await startHpc(source, { log, mountPoint, key: key.keys[0], ...(port === undefined ? {} : { port }) });
+    } catch (error) {
+      // The node is a member without it, too.
+      log('error', 'hpc.absent', { reason: sentence(error) });
+      return undefined;
+    }
+  }
+
+  function currentReport({ id }: Self): AgentReport {
+    const table = membership?.table;
+    if (table === undefined) throw new FarmError('agent.apart', 'this node is in no cluster');
+    const { free = 0, total = 0 } = measures?.memory ?? {};
+    const seen = reportSeen(table, shown, now());
+    shown = seen.length > 1 ? (seen.at(-1)?.id ?? 0) : 0;
+    const own = { load: measures?.load ?? 0, cpus: sampler.cpus(), memory: { total, available: free } };
+    const common = { name: settings.name, id, incarnation: table.incarnation, stage, system, uptime: uptime() };
+    return { ...common, ...own, ...reportMembers(table, now()), seen, version: agentVersion };
   }
 
   function currentStatus(): Status {
-    const members: StatusMember[] = [{ id: self.id, address: self.address, state: 'self', sample }];
-    for (const [id, member] of table.members) {
-      const age = member.heardAt === undefined ? {} : { age: Math.max(0, Math.round(now() - member.heardAt) / 1000) };
-      const heard = member.sample === undefined ? {} : { sample: member.sample };
-      members.push({ id, address: file.map.addresses.get(id) ?? '-', state: member.state, ...age, ...heard });
+    const { name, cluster } = settings;
+    const table = membership?.table;
+    const address = (id: number) => file.map.addresses.get(id) ?? '-';
+    const members: StatusMember[] = table === undefined ? [] : [{ id: table.self, address: address(table.self), state: 'self', facts: facts() }];
+    for (const member of table?.members.values() ?? []) {
+      const heard = member.facts === undefined ? {} : { facts: member.facts, age: Math.max(0, Math.round(now() - member.madeAt) / 1000) };
+      members.push({ id: member.id, address: address(member.id), state: member.state, ...heard });
     }
     members.sort((a, b) => a.id - b.id);
-    const { name, cluster } = settings;
-    return { name, id: self.id, cluster, map: file.path, stage, system, version: agentVersion, refused: { ...table.refused, ...refused }, members };
+    return { name, id: table?.self ?? 0, cluster, map: file.path, stage, system, version: agentVersion, refused, members };
   }
 
   return {
@@ -175,16 +253,25 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
     async stop() {
       if (ending.signal.aborted) return;
       ending.abort();
-      clearInterval(rounds);
       clearInterval(looks);
       stage = 'leaving';
-      await Promise.all([announce('leave', someAlive(table, farewells, Math.random)), reporter.farewell(farewellTimeout)]);
-      socket.close();
+      await Promise.all([membership?.stop(), discovery?.stop(), reporter?.farewell(farewellTimeout), state.settled(farewellTimeout)]);
+      await hpc?.close();
       statusServer.close();
       rmSync(settings.socketPath, { force: true });
       log('info', 'agent.ended');
     },
   };
+}
+
+/** Measures the speed where it was never measured, or on other processors; what an administrator has set stays. */
+function ensureSpeed(state: AgentState, log: Log): void {
+  const { speed } = state.get();
+  const here = hardware();
+  if (speed?.set === true || speed?.hardware === here) return;
+  const value = measureSpeed();
+  state.set({ speed: { value, hardware: here, set: false } });
+  log('info', 'speed.measured', { speed: value, hardware: here });
 }
 
 function logMap(file: MapFile, log: Log): void {
@@ -194,19 +281,12 @@ function logMap(file: MapFile, log: Log): void {
   log('info', 'map.read', { file: file.path, nodes: file.map.addresses.size });
 }
 
-function checkIdentity(fresh: Self, self: Self, path: string): void {
+/** `isSet`: by setpe, whose user means it. */
+function checkIdentity(fresh: Self, self: Self, path: string, isSet: boolean): void {
   if (fresh.id === self.id && fresh.address === self.address) return;
   throw new FarmError(
-    'map.renumbered',
+    isSet ? 'agent.restart' : 'map.renumbered',
     `${path} now says that this machine is node ${fresh.id} at ${fresh.address}, it was node ${self.id} at ${self.address}`,
     'the agent takes a new identity when it is started again: systemctl restart farm-agent',
   );
-}
-
-/** Settles when the kernel has the datagram, with what was wrong if it did not take it: a lost datagram is no reason to stop. */
-function sendTo(socket: Socket, bytes: Buffer, port: number, address: string | undefined): Promise<string | undefined> {
-  if (address === undefined) return Promise.resolve(undefined);
-  return new Promise((resolve) => {
-    socket.send(bytes, port, address, (error) => resolve(error === null ? undefined : sentence(error)));
-  });
 }

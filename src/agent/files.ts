@@ -1,10 +1,11 @@
 // The files a node's agent lives by: openmosix.map with /etc/hosts, read anew when they change, and the farm key.
 import { readFile, stat } from 'node:fs/promises';
+import type { Ipv4 } from '../base/addresses.ts';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
-import { parseHosts } from '../cluster/hosts.ts';
-import { announcementKey, keyBytesMax, parseFarmKey } from '../cluster/key.ts';
+import { type Hosts, parseHosts } from '../cluster/hosts.ts';
+import { keyBytesMax, parseFarmKeys } from '../cluster/key.ts';
 import { mapBytesMax, mapPaths, parseMap } from '../cluster/map.ts';
-import type { MapWarning } from '../cluster/map-entry.ts';
+import type { MapEntry, MapWarning } from '../cluster/map-entry.ts';
 import { type ClusterMap, expandMap } from '../cluster/nodes.ts';
 
 const hostsPath = '/etc/hosts';
@@ -15,6 +16,9 @@ export interface MapFile {
   /** Differs when the map or /etc/hosts was written since. */
   readonly stamp: string;
   readonly map: ClusterMap;
+  readonly entries: readonly MapEntry[];
+  /** Host name of each address, as far as /etc/hosts has them. */
+  readonly names: ReadonlyMap<Ipv4, string>;
   readonly warnings: readonly MapWarning[];
 }
 
@@ -32,19 +36,34 @@ export async function readMapFile(path: string): Promise<MapFile> {
   const stamp = await mapStamp(path);
   const text = await readBounded(path, mapBytesMax, 'map.missing');
   const { entries, warnings } = parseMap(text, path);
-  const named = entries.some((entry) => entry.address === undefined);
-  const hosts = parseHosts(named ? await readBounded(hostsPath, hostsBytesMax, 'map.host') : '');
-  return { path, stamp, map: expandMap(entries, hosts, path), warnings };
+  const hosts = await readHosts();
+  return { path, stamp, entries, map: expandMap(entries, hosts, path), names: namesOf(hosts), warnings };
 }
 
-const absent = 'absent';
+/** A machine without /etc/hosts knows no names. */
+async function readHosts(): Promise<Hosts> {
+  return parseHosts((await fileStamp(hostsPath)) === absent ? '' : await readBounded(hostsPath, hostsBytesMax, 'map.host'));
+}
+
+function namesOf(hosts: Hosts): ReadonlyMap<Ipv4, string> {
+  const names = new Map<Ipv4, string>();
+  for (const [name, addresses] of hosts) for (const address of addresses) if (!names.has(address)) names.set(address, name);
+  return names;
+}
+
+/** The map in the words of a map file, for people and for nodes that have none. */
+export function mapText(entries: readonly MapEntry[]): string {
+  return entries.map((entry) => `${entry.id} ${entry.host} ${entry.kind === 'range' ? entry.count : 'ALIAS'}\n`).join('');
+}
+
+export const absent = 'absent';
 
 /** Changes when the map or /etc/hosts is replaced or written. By looking, because inotify does not see what an NFS server changes. */
 export async function mapStamp(path: string): Promise<string> {
   return `${await fileStamp(path)} ${await fileStamp(hostsPath)}`;
 }
 
-async function fileStamp(path: string): Promise<string> {
+export async function fileStamp(path: string): Promise<string> {
   try {
     const { ino, size, mtimeMs } = await stat(path);
     return `${ino} ${size} ${mtimeMs}`;
@@ -54,9 +73,17 @@ async function fileStamp(path: string): Promise<string> {
   }
 }
 
-/** The key for announcements, from the farm key in `path`. Throws `FarmError` `key.missing` or `key.invalid`. */
-export async function readKeyFile(path: string): Promise<Buffer> {
-  return announcementKey(parseFarmKey(await readBounded(path, keyBytesMax, 'key.missing'), path));
+export interface KeyFile {
+  /** Differs when the file was written since. */
+  readonly stamp: string;
+  /** The first is the one to sign with. */
+  readonly keys: readonly [Buffer, ...Buffer[]];
+}
+
+/** The farm keys in `path`. Throws `FarmError` `key.missing` or `key.invalid`. */
+export async function readKeyFile(path: string): Promise<KeyFile> {
+  const stamp = await fileStamp(path);
+  return { stamp, keys: parseFarmKeys(await readBounded(path, keyBytesMax, 'key.missing'), path) };
 }
 
 async function readBounded(path: string, most: number, code: string): Promise<string> {

@@ -33,12 +33,12 @@ export function localNetworks(): Cidr[] {
 
 /**
  * Our id, and our own address in the map to speak from. Options are obeyed; what the boot said is only preferred, and then every local address
- * is tried. Throws `FarmError`: `map.self`, `map.ambiguous`, `interface.absent`.
+ * is tried. `known`: the id, if it was said (setpe -p). Throws `FarmError`: `map.self`, `map.ambiguous`, `interface.absent`.
  */
-export function identify(map: ClusterMap, settings: Settings, source: string): Self {
+export function identify(map: ClusterMap, settings: Settings, source: string, known?: number): Self {
   const local = localAddresses();
   const all = local.map(({ address }) => address);
-  const id = ownId(map, candidates(map, settings, local, all), source);
+  const id = known ?? ownId(map, candidates(map, settings, local, all), source);
   const own = map.addresses.get(id);
   // The map's main address of a node may be one that only its gateway has; an alias is then what it speaks from.
   const address = own !== undefined && (own === settings.address || all.includes(own)) ? own : (all.find((one) => map.ids.get(one) === id) ?? own);

@@ -31,10 +31,14 @@ async function runDaemon(args: readonly string[]): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(undefined));
   });
   process.on('SIGHUP', () => {}); // the map is looked at by itself; a stray SIGHUP is no reason to leave the cluster
-  const agent = await startAgent(readSettings(args), log);
-  const failure = await Promise.race([stopped, agent.failed]);
-  await agent.stop();
-  if (failure !== undefined) throw failure;
+  for (;;) {
+    const agent = await startAgent(readSettings(args), log);
+    const failure = await Promise.race([stopped, agent.failed]);
+    await agent.stop();
+    if (failure === undefined) break;
+    if (failure.code !== 'agent.restart') throw failure;
+    log('warn', 'agent.restart', { reason: failure.message });
+  }
   process.exit(0); // systemctl --wait or a lookup may still be under way
 }
 

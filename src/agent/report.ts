@@ -2,6 +2,7 @@
 import { request } from 'node:http';
 import { sentence, systemCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { ordersBytesMax } from '../cluster/orders.ts';
 import { type AgentReport, reportPath } from '../cluster/report.ts';
 
 /** A server that has not answered by then is not going to. */
@@ -24,6 +25,8 @@ export interface ReporterOptions {
   /** Ms between reports. */
   readonly interval: number;
   readonly report: () => AgentReport;
+  /** Given the body of each answer: the server may have orders. */
+  readonly answered?: (body: string) => void;
   readonly log: Log;
 }
 
@@ -91,11 +94,18 @@ function post(options: ReporterOptions, timeout: number, signal: AbortSignal | u
   const either = signal === undefined ? limit : AbortSignal.any([limit, signal]);
   return new Promise((resolve, reject) => {
     const call = request({ host: options.server, port: options.port, path: reportPath, method: 'POST', headers, agent: false, signal: either }, (answer) => {
-      answer.resume();
+      let text = '';
+      answer.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > ordersBytesMax) answer.destroy(new Error('the answer does not end'));
+      });
       answer.on('error', reject);
       const { statusCode = 0 } = answer;
-      if (statusCode >= 200 && statusCode < 300) resolve();
-      else reject(new Error(`the server answered ${statusCode}`));
+      answer.on('end', () => {
+        if (statusCode < 200 || statusCode >= 300) return reject(new Error(`the server answered ${statusCode}`));
+        options.answered?.(text);
+        resolve();
+      });
     });
     call.on('error', (error) => reject(systemCode(error) === 'ABORT_ERR' ? new Error(`no answer within ${timeout} ms`) : error));
     call.end(body);

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
-import type { Sample } from '../cluster/announce.ts';
+import { type Facts, flagNames } from '../cluster/entry.ts';
 import type { MemberState } from '../cluster/members.ts';
 import type { Stage } from '../cluster/report.ts';
 
@@ -19,7 +19,7 @@ export interface StatusMember {
   readonly state: MemberState | 'self';
   /** Seconds. */
   readonly age?: number;
-  readonly sample?: Sample;
+  readonly facts?: Facts;
 }
 
 export interface Status {
@@ -93,16 +93,18 @@ export async function askStatus(path: string): Promise<string> {
 
 /** The status as a table for people. */
 export function printStatus(status: Status): string {
-  const rows = status.members.map(({ id, address, state, age, sample }) => [
+  const rows = status.members.map(({ id, address, state, age, facts }) => [
     String(id),
     address,
     state,
     age === undefined ? '-' : `${age.toFixed(1)} s`,
-    sample === undefined ? '-' : sample.load.toFixed(2),
-    sample === undefined ? '-' : String(sample.cpus),
-    sample === undefined ? '-' : `${mebibytes(sample.memory.available)}/${mebibytes(sample.memory.total)} MiB`,
+    facts?.measures === undefined ? '-' : String(Math.round(facts.measures.load)),
+    facts === undefined ? '-' : String(facts.speed),
+    facts === undefined ? '-' : String(facts.cpus),
+    facts?.measures === undefined ? '-' : `${mebibytes(facts.measures.memory.free)}/${mebibytes(facts.measures.memory.total)} MiB`,
+    facts === undefined ? '-' : flagNames.filter((name) => facts.flags[name]).join(',') || '-',
   ]);
-  const table = [['ID', 'ADDRESS', 'STATE', 'HEARD', 'LOAD', 'CPUS', 'FREE MEMORY'], ...rows];
+  const table = [['ID', 'ADDRESS', 'STATE', 'HEARD', 'LOAD', 'SPEED', 'CPUS', 'FREE MEMORY', 'FLAGS'], ...rows];
   const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
   const lines = table.map((row) =>
     row

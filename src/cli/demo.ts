@@ -9,7 +9,7 @@ import { configFile, loadFarm } from '../farm/config.ts';
 import { imagesDirectory, labDirectory, stateDirectory } from '../farm/directory.ts';
 import { replaceFile } from '../farm/edit.ts';
 import { initFarm } from '../farm/init.ts';
-import { farmMap } from '../farm/live.ts';
+import { farmMap } from '../farm/own-map.ts';
 import type { FarmStatus, NodeStatus } from '../farm/status.ts';
 import { findLab, type Lab } from '../lab/lab.ts';
 import { type MachineStage, openStages } from '../lab/stages.ts';

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addNodeCommand } from './add-node.ts';
 import { bootCommand } from './boot.ts';
 import { completionCommand } from './completion.ts';
+import { ctlCommand } from './ctl.ts';
 import { demoCommand } from './demo.ts';
 import { dhcpCommand } from './dhcp.ts';
 import { doctorCommand } from './doctor.ts';
@@ -19,6 +20,7 @@ import { privateCommand } from './private.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
+import { topCommand } from './top.ts';
 
 const program = new Command('farm')
   .description('Turns a pile of diskless PCs and this server into one cluster.')
@@ -35,6 +37,8 @@ for (const add of [
   nodeCommand,
   serveCommand,
   statusCommand,
+  topCommand,
+  ctlCommand,
   bootCommand,
   leasesCommand,
   privateCommand,

@@ -26,12 +26,23 @@ export function scriptTemplate(): { readonly text: string; readonly origin: stri
   return { origin, text: readFileSync(origin, 'utf8') };
 }
 
+/** The names of the tools in farm-tools.mjs, which looks at what it was called by. */
+const toolNames: readonly string[] = ['setpe', 'showmap', 'mosctl', 'mosmon', 'mps', 'mtop', 'migrate'];
+
 /** Files that every node gets and no template directory holds. */
 export function programFiles(): readonly OverlayFile[] {
-  const agent = join(top, 'dist', 'agent', 'farm-agent.mjs');
-  if (!existsSync(agent)) throw new FarmError('agent.missing', `the node agent ${agent} is not built`, 'run: npm run build');
-  const { size } = statSync(agent);
-  return [{ path: 'usr/lib/farm/farm-agent.mjs', mode: 0o755, uid: 0, gid: 0, body: { kind: 'file', path: Buffer.from(agent) }, size, origin: agent }];
+  const common = { mode: 0o755, uid: 0, gid: 0 };
+  const links = toolNames.map((name): OverlayFile => {
+    const target = '../lib/farm/farm-tools.mjs';
+    return { ...common, path: `usr/bin/${name}`, body: { kind: 'symlink', target }, size: target.length, origin: 'farm-tools' };
+  });
+  return [...['farm-agent.mjs', 'farm-tools.mjs'].map((name) => ({ ...common, ...bundled(name) })), ...links];
+}
+
+function bundled(name: string): Pick<OverlayFile, 'path' | 'body' | 'size' | 'origin'> {
+  const from = join(top, 'dist', 'agent', name);
+  if (!existsSync(from)) throw new FarmError('agent.missing', `the node agent's ${from} is not built`, 'run: npm run build');
+  return { path: `usr/lib/farm/${name}`, body: { kind: 'file', path: Buffer.from(from) }, size: statSync(from).size, origin: from };
 }
 
 export function version(): string {

@@ -3,11 +3,14 @@ import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { Command } from 'commander';
 import { systemCode } from '../base/errors.ts';
+import { flagNames } from '../cluster/entry.ts';
 import { loadFarm } from '../farm/config.ts';
 import { controlSocket } from '../farm/directory.ts';
 import { readObserved } from '../farm/observatory.ts';
-import { type FarmStatus, farmStatus } from '../farm/status.ts';
+import { type FarmStatus, farmStatus, type NodeStatus, nothingTold } from '../farm/status.ts';
 import { farmDirectory, table } from './options.ts';
+
+const mebibyte = 2 ** 20;
 
 export function statusCommand(): Command {
   return new Command('status')
@@ -24,7 +27,7 @@ export function statusCommand(): Command {
 export async function fetchStatus(directory: string): Promise<FarmStatus> {
   const farm = loadFarm(directory);
   const answer = await askServer(controlSocket(directory));
-  return answer ?? farmStatus(farm, readObserved(directory), new Map(), false, Date.now());
+  return answer ?? farmStatus(farm, readObserved(directory), nothingTold, false, Date.now());
 }
 
 /** undefined if no server runs. */
@@ -49,14 +52,27 @@ function statusText(status: FarmStatus, now: number): string {
   if (!status.serving) lines.push('farm serve is not running; this is what it saw last.\n\n');
   if (status.nodes.length === 0) lines.push('No nodes yet. Add one with: farm add-node <mac>\n');
   else {
-    const rows = status.nodes.map((node) => [node.name, String(node.id), node.address, node.mac ?? '', node.stage, age(node.lastSeen, now), node.detail ?? '']);
-    lines.push(table([['NODE', 'ID', 'ADDRESS', 'MAC', 'STAGE', 'LAST SEEN', 'DETAIL'], ...rows]));
+    const rows = status.nodes.map((node) => {
+      const { name, id, address, mac = '', stage, lastSeen, detail = '' } = node;
+      return [name, String(id), address, mac, stage, ...load(node), age(lastSeen, now), detail];
+    });
+    lines.push(table([['NODE', 'ID', 'ADDRESS', 'MAC', 'STAGE', 'LOAD', 'FREE MB', 'FLAGS', 'LAST SEEN', 'DETAIL'], ...rows]));
   }
   if (status.unknown.length > 0) {
     lines.push('\nSeen, but not in this farm:\n');
     lines.push(table(status.unknown.map(({ mac, detail, lastSeen }) => [mac, age(lastSeen, now), detail ?? '', `farm add-node ${mac}`])));
   }
   return lines.join('');
+}
+
+/** What the cluster says of a node: load where 1 is a standard processor, free and all memory, and what its administrator has set. */
+function load({ stage, cluster }: NodeStatus): readonly [string, string, string] {
+  if (cluster === undefined || cluster.state !== 'alive' || stage === 'off' || stage === 'silent') return ['-', '-', '-'];
+  const { measures, flags } = cluster.facts;
+  const words = flagNames.filter((name) => flags[name]).join(',');
+  if (measures === undefined) return ['-', '-', words];
+  const { usable, total } = measures.memory;
+  return [(measures.load / 100).toFixed(2), `${Math.round(usable / mebibyte)}/${Math.round(total / mebibyte)}`, words === '' ? '-' : words];
 }
 
 function age(at: number | undefined, now: number): string {

@@ -119,6 +119,32 @@ function rangeProblem(id: number, address: Ipv4 | undefined, host: string, count
   return undefined;
 }
 
+/**
+ * The canonical text of a map: lines by id, a node's aliases behind it by address, one blank between fields, ranges that continue each other folded,
+ * comments gone. What two maps have in common reads the same, and parsing and formatting it again changes nothing.
+ */
+export function formatEntries(entries: readonly MapEntry[]): string {
+  const ranges = entries.flatMap((entry) => (entry.kind === 'range' ? [{ ...entry }] : [])).sort((a, b) => a.id - b.id);
+  const folded: { id: number; readonly host: string; readonly address: Ipv4 | undefined; count: number }[] = [];
+  for (const { id, host, address, count } of ranges) {
+    const before = folded.at(-1);
+    if (before !== undefined && continues(before, id, address)) before.count += count;
+    else folded.push({ id, host, address, count });
+  }
+  const aliases = entries.flatMap((entry) => (entry.kind === 'alias' ? [entry] : []));
+  aliases.sort((a, b) => a.id - b.id || (a.host < b.host ? -1 : 1));
+  const lines = folded.flatMap(({ id, host, count }) => [
+    `${id} ${host} ${count}`,
+    ...aliases.filter((alias) => alias.id >= id && alias.id < id + count).map((alias) => `${alias.id} ${alias.host} ALIAS`),
+  ]);
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function continues(before: { readonly id: number; readonly address: Ipv4 | undefined; readonly count: number }, id: number, address: Ipv4 | undefined): boolean {
+  if (before.address === undefined || address === undefined) return false;
+  return before.id + before.count === id && ipv4Number(before.address) + before.count === ipv4Number(address);
+}
+
 export interface MapNode {
   /** 1..65535 */
   readonly id: number;

@@ -1,232 +1,224 @@
-// Who is in the cluster: a table of heartbeats, merged from what nodes say of themselves and of each other. After van Renesse's gossip-style
-// failure detection (Middleware '98): only a higher sequence number makes a member younger, so that talk about a dead node cannot revive it.
-import type { Announcement, Heard, Sample } from './announce.ts';
-import { heardMax } from './announce.ts';
+// Who is in the cluster: what one member knows of all, and the ways in which that changes. Liveness after SWIM (Das, Gupta, Motivala, DSN 2002):
+// a claim of a node's state holds for one (incarnation, refutation) of it, and only the node itself can raise that.
+import type { Entry, Facts } from './entry.ts';
+import { type Claim, type ClaimState, type Gossip, type Kind, overrides } from './gossip.ts';
 
 /** `unknown`: in the map, never heard of. `left`: said goodbye. */
-export type MemberState = 'unknown' | 'alive' | 'suspect' | 'dead' | 'left';
+export type MemberState = 'unknown' | ClaimState;
 
 export const memberStates: readonly MemberState[] = ['unknown', 'alive', 'suspect', 'dead', 'left'];
 
-interface Member {
-  readonly state: MemberState;
-  /** When it made the newest of its datagrams that anybody told us of, in ms of our clock; undefined if there is none. */
-  readonly heardAt: number | undefined;
-  readonly incarnation: number;
-  readonly sequence: number;
-  /** The sequence of its last datagram to us in this incarnation: what is not above it is a replay. Hearsay may run ahead of it. */
-  readonly direct: number | undefined;
-  /** From its own last datagram to us; undefined if all we have is hearsay. */
-  readonly sample: Sample | undefined;
+export interface Member {
+  readonly id: number;
+  state: MemberState;
+  /** When it came to this state, in ms of our clock. */
+  since: number;
+  incarnation: number;
+  refutation: number;
+  /** Its newest facts, undefined if none have come. */
+  facts: Facts | undefined;
+  /** Which round of it made them, and when in ms of our clock. */
+  beat: number;
+  madeAt: number;
+  /** Sequence of its last datagram to us in this incarnation: what is not above it is a replay. */
+  sequence: number;
+  /** When we last had proof that it lives: a datagram from it, or a member's word that there was one. */
+  provedAt: number;
 }
 
-/** Why a datagram was not taken. `stranger`: sender not in the map; `address`: in the map at another address; `recipient`: not made for us. */
-export type Refusal = 'cluster' | 'stranger' | 'address' | 'recipient' | 'own' | 'stale';
+/** Why a datagram was not taken. `stranger`: sender not in the map; `address`: in the map at another address; `session`: not made for this start of us. */
+export type Refusal = 'cluster' | 'stranger' | 'address' | 'recipient' | 'own' | 'session' | 'stale';
 
-export interface MemberTable {
-  readonly cluster: string;
-  readonly self: number;
-  /** Ours; raised above what others remember of us, should our clock have gone back since. */
-  readonly incarnation: number;
-  /** Ms between two rounds of announcements; the same on all nodes. */
-  readonly interval: number;
-  readonly tickedAt: number;
-  /** Every node of the map but ourselves. */
-  readonly members: ReadonlyMap<number, Member>;
-  readonly refused: Readonly<Record<Refusal, number>>;
-}
-
-export type MemberEvent =
-  /** `from`: the node that the map has at the datagram's source address, aliases included. */
-  | { readonly kind: 'heard'; readonly announcement: Announcement; readonly from: number | undefined }
-  | { readonly kind: 'tick' }
-  /** The map was read anew; `ids` may include our own. */
-  | { readonly kind: 'map'; readonly ids: Iterable<number> };
-
-interface MemberChange {
+export interface MemberChange {
   readonly id: number;
   readonly from: MemberState;
   readonly to: MemberState;
 }
 
+/** A node that was asked whether it lives. */
+export interface Probe {
+  readonly id: number;
+  readonly at: number;
+  /** Whether others have been asked for help. */
+  asked: boolean;
+}
+
+/** Somebody wants to know whether `subject` lives. */
+export interface Favour {
+  readonly subject: number;
+  readonly requester: number;
+  readonly at: number;
+}
+
+export interface Outgoing {
+  readonly kind: Kind;
+  readonly recipient: number;
+  readonly subject?: number;
+  /** The recipient's incarnation where it is not the one in the table: the datagram that is answered named it. */
+  readonly echo?: number;
+}
+
+/**
+ * What a member knows. The rules change it in place (a copy of 2,000 members for every datagram would be most of an agent's work); they have no
+ * clock and no randomness of their own.
+ */
+export interface MemberTable {
+  readonly cluster: string;
+  readonly self: number;
+  /** Ours; raised above what others remember of us, should our clock have gone back since. */
+  incarnation: number;
+  refutation: number;
+  beat: number;
+  beatAt: number;
+  /** Of the last datagram that we made. */
+  sequence: number;
+  facts: Facts;
+  /** Ms between two rounds; the same on all nodes. */
+  readonly interval: number;
+  tickedAt: number;
+  /** Every node of the map but ourselves. */
+  readonly members: Map<number, Member>;
+  /** Ids of the members with the newest facts, newest first; at most `freshMax`. */
+  readonly fresh: number[];
+  /** Ids of those alive or suspect, and where each stands in that list. */
+  readonly live: number[];
+  readonly liveAt: Map<number, number>;
+  readonly suspects: Set<number>;
+  /** Claims to pass on, as ids with the times each was sent: those that cannot wait, and newcomers. Oldest turn first. */
+  readonly urgent: Map<number, number>;
+  readonly calm: Map<number, number>;
+  /** Live members in the order in which they will be probed. */
+  order: number[];
+  readonly probes: Probe[];
+  readonly favours: Favour[];
+  /** Members held for dead of whom there is newer news: to be asked themselves. */
+  readonly checks: Set<number>;
+  /** Answers that may still be given in this round. */
+  answers: number;
+  readonly refused: Record<Refusal, number>;
+}
+
+export type MemberEvent =
+  /** `from`: the node that the map has at the datagram's source address, aliases included. */
+  | { readonly kind: 'heard'; readonly gossip: Gossip; readonly from: number | undefined }
+  | { readonly kind: 'tick' }
+  /** What we say of ourselves from now on. */
+  | { readonly kind: 'facts'; readonly facts: Facts }
+  /** The map was read anew; `ids` may include our own. */
+  | { readonly kind: 'map'; readonly ids: Iterable<number> };
+
 export interface Step {
-  readonly table: MemberTable;
+  readonly send: readonly Outgoing[];
   readonly changes: readonly MemberChange[];
   readonly refusal: Refusal | undefined;
 }
 
-/** Announcements that a node sends in each round: openMosix's two. */
-export const fanout = 2;
+/** More than fit into a datagram, for some of them are left out. */
+const freshMax = 24;
+/** Where many nodes ask one at once it answers so many in a round, 90 KB; the others have other members to ask. */
+export const answersMax = 64;
 
-/** Rounds without news after which a node is suspect in the smallest cluster: five lost datagrams in a row are no accident on a LAN. */
-const suspectRoundsMin = 5;
-/** How much slower than the mean the slowest of N heartbeats travels, for each e-fold of N; by simulation (test/cluster/members.test.ts). */
-const suspectRoundsPerFold = 2.5;
-/** A suspect has twice as long again before it is dead. */
-const deadFactor = 3;
-/** Rounds that we may be late before it was us who slept (a paused virtual machine), not the others. */
-const sleepRounds = 3;
-
-export interface Patience {
-  readonly suspect: number;
-  readonly dead: number;
-}
-
-const nobody: Member = { state: 'unknown', heardAt: undefined, incarnation: 0, sequence: 0, direct: undefined, sample: undefined };
-
-/**
- * Ages in ms from which a member is suspect and dead in a cluster of `nodes`. What a node hears in a round is bounded (two datagrams of 64
- * members), so news takes longer in a larger cluster: with the logarithm of its size while all members fit in a datagram, linearly beyond.
- */
-export function patience(nodes: number, interval: number): Patience {
-  const crowding = Math.max(1, nodes / heardMax);
-  const suspect = (suspectRoundsMin + suspectRoundsPerFold * Math.log(Math.max(1, nodes)) * crowding) * interval;
-  return { suspect, dead: suspect * deadFactor };
-}
-
-export function newTable(cluster: string, self: number, ids: Iterable<number>, incarnation: number, interval: number, now: number): MemberTable {
-  const refused = { cluster: 0, stranger: 0, address: 0, recipient: 0, own: 0, stale: 0 };
-  return { cluster, self, incarnation, interval, tickedAt: now, members: members(ids, self, new Map()), refused };
-}
-
-/** The table after `event` at `now` (ms of a clock that does not step back), what changed in it, and why the event was refused, if it was. */
-export function step(table: MemberTable, event: MemberEvent, now: number): Step {
-  switch (event.kind) {
-    case 'heard':
-      return hear(table, event.announcement, event.from, now);
-    case 'tick':
-      return tick(table, now);
-    case 'map':
-      return { table: { ...table, members: members(event.ids, table.self, table.members) }, changes: [], refusal: undefined };
-  }
-}
-
-function members(ids: Iterable<number>, self: number, known: ReadonlyMap<number, Member>): ReadonlyMap<number, Member> {
-  const all = new Map<number, Member>();
-  for (const id of ids) if (id !== self) all.set(id, known.get(id) ?? nobody);
-  return all;
-}
-
-function tick(table: MemberTable, now: number): Step {
-  const slept = now - table.tickedAt - table.interval;
-  const pardon = slept > sleepRounds * table.interval ? slept : 0;
-  const limits = patience(table.members.size + 1, table.interval);
-  const changes: MemberChange[] = [];
-  const all = new Map<number, Member>();
-  for (const [id, member] of table.members) {
-    const heardAt = member.heardAt === undefined ? undefined : member.heardAt + pardon;
-    const state = stateAt(member.state, heardAt, now, limits);
-    if (state !== member.state) changes.push({ id, from: member.state, to: state });
-    all.set(id, state === member.state && heardAt === member.heardAt ? member : { ...member, state, heardAt });
-  }
-  return { table: { ...table, members: all, tickedAt: now }, changes, refusal: undefined };
-}
-
-function stateAt(state: MemberState, heardAt: number | undefined, now: number, limits: Patience): MemberState {
-  if (state === 'left' || heardAt === undefined) return state;
-  const age = now - heardAt;
-  return age < limits.suspect ? 'alive' : age < limits.dead ? 'suspect' : 'dead';
-}
-
-function hear(table: MemberTable, announcement: Announcement, from: number | undefined, now: number): Step {
-  const refusal = refuse(table, announcement, from);
-  if (refusal !== undefined) {
-    return { table: { ...table, refused: { ...table.refused, [refusal]: table.refused[refusal] + 1 } }, changes: [], refusal };
-  }
-  const { sender, sample, kind, sequence } = announcement;
-  const all = new Map(table.members);
-  const limits = patience(all.size + 1, table.interval);
-  const changes: MemberChange[] = [];
-  let { incarnation } = table;
-  const first: Heard = { id: sender, left: kind === 'leave', age: 0, incarnation: announcement.incarnation, sequence };
-  for (const news of [first, ...announcement.heard]) {
-    // Whoever remembers us from the future knew us before our clock went back (a PC with an empty CMOS battery): be newer than that.
-    if (news.id === table.self && news.incarnation > incarnation) incarnation = news.incarnation + 1;
-    const known = all.get(news.id);
-    if (known === undefined || !isNewer(news, known)) continue;
-    const member = merge(known, news, now, limits);
-    all.set(news.id, member);
-    if (member.state !== known.state) changes.push({ id: news.id, from: known.state, to: member.state });
-  }
-  const spoken = all.get(sender);
-  if (spoken !== undefined) all.set(sender, { ...spoken, direct: sequence, sample });
-  return { table: { ...table, incarnation, members: all }, changes, refusal: undefined };
-}
-
-function merge(known: Member, news: Heard, now: number, limits: Patience): Member {
-  const heardAt = now - news.age;
-  return {
-    ...known,
-    state: news.left ? 'left' : stateAt('alive', heardAt, now, limits),
-    heardAt,
-    incarnation: news.incarnation,
-    sequence: news.sequence,
-    direct: news.incarnation === known.incarnation ? known.direct : undefined,
+export function newTable(cluster: string, self: number, ids: Iterable<number>, incarnation: number, facts: Facts, interval: number, now: number): MemberTable {
+  const table: MemberTable = {
+    ...{ cluster, self, incarnation, refutation: 0, beat: 0, beatAt: now, sequence: 0, facts, interval, tickedAt: now },
+    ...{ members: new Map(), fresh: [], live: [], liveAt: new Map(), suspects: new Set(), urgent: new Map(), calm: new Map() },
+    ...{ order: [], probes: [], favours: [], checks: new Set(), answers: answersMax },
+    refused: { cluster: 0, stranger: 0, address: 0, recipient: 0, own: 0, session: 0, stale: 0 },
   };
+  replaceMap(table, ids, now);
+  return table;
 }
 
-function refuse(table: MemberTable, announcement: Announcement, from: number | undefined): Refusal | undefined {
-  const { sender } = announcement;
-  if (announcement.cluster !== table.cluster) return 'cluster';
-  if (sender === table.self) return 'own';
-  const known = table.members.get(sender);
-  if (known === undefined) return 'stranger';
-  if (from !== sender) return 'address';
-  if (announcement.recipient !== table.self) return 'recipient';
-  if (announcement.incarnation !== known.incarnation) return announcement.incarnation > known.incarnation ? undefined : 'stale';
-  return known.direct === undefined || announcement.sequence > known.direct ? undefined : 'stale';
-}
-
-function isNewer(news: Heard, known: Member): boolean {
-  if (known.heardAt === undefined) return true;
-  return news.incarnation === known.incarnation ? news.sequence > known.sequence : news.incarnation > known.incarnation;
-}
-
-/** What to tell `recipient` of the others: first what we know of itself, so that it can overtake it; then the freshest, at most 64 in all. */
-export function heardFor(table: MemberTable, recipient: number, now: number): Heard[] {
-  const entries: Heard[] = [];
-  for (const [id, member] of table.members) {
-    if (member.heardAt === undefined) continue;
-    const age = Math.max(0, Math.ceil(now - member.heardAt));
-    entries.push({ id, left: member.state === 'left', age, incarnation: member.incarnation, sequence: member.sequence });
+/** Members that the map no longer has are forgotten, new ones are unknown. */
+export function replaceMap(table: MemberTable, ids: Iterable<number>, now: number): void {
+  const wanted = new Set(ids);
+  for (const id of table.members.keys()) {
+    if (wanted.has(id)) continue;
+    setLive(table, id, false);
+    table.members.delete(id);
+    for (const set of [table.suspects, table.urgent, table.calm, table.checks]) set.delete(id);
+    const at = table.fresh.indexOf(id);
+    if (at >= 0) table.fresh.splice(at, 1);
   }
-  entries.sort((a, b) => Number(b.id === recipient) - Number(a.id === recipient) || a.age - b.age || a.id - b.id);
-  return entries.slice(0, heardMax);
-}
-
-/**
- * Whom to tell in a round: a random live member and a random one of the whole map, so that newcomers and the dead are tried as well;
- * distinct where the map allows it. `random` gives numbers in [0, 1).
- */
-export function targets(table: MemberTable, random: () => number): number[] {
-  const alive = liveMembers(table);
-  const first = pick(alive, random);
-  const others = [...table.members.keys()].filter((id) => id !== first);
-  const chosen = first === undefined ? [] : [first];
-  while (chosen.length < fanout && others.length > 0) {
-    const next = pick(others, random);
-    if (next === undefined) break;
-    others.splice(others.indexOf(next), 1);
-    chosen.push(next);
+  for (const id of wanted) {
+    if (id === table.self || table.members.has(id)) continue;
+    const never = Number.NEGATIVE_INFINITY;
+    const nothing = { incarnation: 0, refutation: 0, facts: undefined, beat: 0, madeAt: never, sequence: 0, provedAt: never };
+    table.members.set(id, { id, state: 'unknown', since: now, ...nothing });
   }
-  return chosen;
 }
 
-/** Up to `count` random live members, for news that should not wait for its turn. */
-export function someAlive(table: MemberTable, count: number, random: () => number): number[] {
-  const alive = liveMembers(table);
-  for (let i = 0; i < Math.min(count, alive.length); i += 1) {
-    const j = i + Math.floor(random() * (alive.length - i));
-    const [a, b] = [alive[i], alive[j]];
-    if (a !== undefined && b !== undefined) [alive[i], alive[j]] = [b, a];
+/** Takes over what `claim` says, if it overrides what we hold of that node. True if it was news of one. */
+export function believe(table: MemberTable, claim: Claim, now: number, changes: MemberChange[]): boolean {
+  const member = table.members.get(claim.id);
+  if (member === undefined || (member.state !== 'unknown' && !overrides(claim, { ...member, state: member.state }))) return false;
+  if (claim.incarnation !== member.incarnation) {
+    member.sequence = 0;
+    member.beat = 0;
   }
-  return alive.slice(0, count);
+  const from = member.state;
+  member.incarnation = claim.incarnation;
+  member.refutation = claim.refutation;
+  if (from !== claim.state) {
+    member.state = claim.state;
+    member.since = now;
+    changes.push({ id: claim.id, from, to: claim.state });
+  }
+  const isLive = claim.state === 'alive' || claim.state === 'suspect';
+  setLive(table, claim.id, isLive);
+  if (claim.state === 'suspect') table.suspects.add(claim.id);
+  else table.suspects.delete(claim.id);
+  if (claim.state === 'alive') table.checks.delete(claim.id);
+  tellOthers(table, claim);
+  return true;
 }
 
-function liveMembers(table: MemberTable): number[] {
-  return [...table.members].flatMap(([id, member]) => (member.state === 'alive' || member.state === 'suspect' ? [id] : []));
+/** News of newcomers can wait, and they come many at once; a rumour of death and its denial cannot. */
+function tellOthers(table: MemberTable, { id, state, refutation }: Claim): void {
+  table.urgent.delete(id);
+  table.calm.delete(id);
+  (state === 'alive' && refutation === 0 ? table.calm : table.urgent).set(id, 0);
 }
 
-function pick(ids: readonly number[], random: () => number): number | undefined {
-  return ids[Math.floor(random() * ids.length)];
+function setLive(table: MemberTable, id: number, live: boolean): void {
+  const at = table.liveAt.get(id);
+  if ((at !== undefined) === live) return;
+  if (at === undefined) {
+    table.liveAt.set(id, table.live.length);
+    table.live.push(id);
+    return;
+  }
+  const last = table.live.pop();
+  table.liveAt.delete(id);
+  if (last === undefined || last === id) return;
+  table.live[at] = last;
+  table.liveAt.set(last, at);
+}
+
+/** Takes over an entry, if it is newer than what we have of that node. */
+export function learn(table: MemberTable, entry: Entry, now: number, changes: MemberChange[]): void {
+  const member = table.members.get(entry.id);
+  if (member === undefined) return;
+  const madeAt = now - entry.age;
+  const { incarnation, refutation } = entry;
+  believe(table, { id: entry.id, state: 'alive', incarnation, refutation }, now, changes);
+  if (incarnation !== member.incarnation || entry.beat <= member.beat) return;
+  member.beat = entry.beat;
+  member.facts = entry.facts;
+  member.madeAt = madeAt;
+  freshen(table, member);
+  // It has said something since it was taken for dead: let it deny that itself. An age has the error of the way it came.
+  if (member.state === 'dead' && madeAt > member.since + table.interval) table.checks.add(entry.id);
+}
+
+/** Keeps the list of the newest in order. */
+function freshen(table: MemberTable, member: Member): void {
+  const { fresh, members } = table;
+  const old = fresh.indexOf(member.id);
+  if (old >= 0) fresh.splice(old, 1);
+  let at = fresh.length;
+  while (at > 0 && (members.get(fresh[at - 1] ?? 0)?.madeAt ?? Number.NEGATIVE_INFINITY) < member.madeAt) at -= 1;
+  if (at >= freshMax) return;
+  fresh.splice(at, 0, member.id);
+  if (fresh.length > freshMax) fresh.pop();
 }

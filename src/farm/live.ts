@@ -3,13 +3,13 @@ import { type FSWatcher, mkdirSync, readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { formatMap } from '../cluster/map.ts';
 import { renderOverlay } from '../overlay/render.ts';
 import { readOverlaySources } from '../overlay/sources.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 import { configFile, loadFarm } from './config.ts';
 import { overlayDirectory, stateDirectory } from './directory.ts';
 import type { Farm, Network } from './farm.ts';
+import { mapInForce } from './own-map.ts';
 import { indexFarm, type Registry } from './registry.ts';
 import { templateValues } from './values.ts';
 
@@ -59,9 +59,10 @@ export class LiveFarm {
   }
 
   private publish(): Published {
-    const { directory, builtinOverlay, programFiles } = this.options;
+    const { directory, builtinOverlay, programFiles, log } = this.options;
     const farm = loadFarm(directory);
-    const openmosixMap = farmMap(farm);
+    const { text: openmosixMap, file, warnings } = mapInForce(farm, directory);
+    for (const { line, message } of warnings) log('warn', 'map.doubtful', { file, line, message });
     const sources = readOverlaySources([builtinOverlay, overlayDirectory(directory)]);
     const overlay = [...renderOverlay(sources, templateValues(farm, this.key, openmosixMap)), ...programFiles];
     return { farm, overlay, openmosixMap, ...indexFarm(farm) };
@@ -126,11 +127,6 @@ function bound({ networks, httpPort, tls, tftp }: Farm): string {
     tftp,
     direct.map((network) => [network.link.interface, network.server, network.subnet.prefix, hearsDhcp(network, networks)]),
   ]);
-}
-
-/** The farm's openmosix.map. Empty of nodes, it is a comment. */
-export function farmMap(farm: Farm): string {
-  return formatMap(farm.nodes, `openmosix.map of the farm ${farm.name}, made from its farm.yaml`);
 }
 
 /** The farm's secret, made by `farm init`: 32 bytes in hex. */

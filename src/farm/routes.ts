@@ -4,9 +4,11 @@ import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { HttpAnswer } from '../boot/answers.ts';
 import type { HttpRequest, HttpRoutes } from '../boot/http.ts';
+import { resultsPath } from '../cluster/orders.ts';
 import { reportPath } from '../cluster/report.ts';
 import { actionsPath } from './action-orders.ts';
 import { type BootActions, parseActionCommand } from './action-store.ts';
+import { ctlPath, onCtl } from './ctl.ts';
 import { nameShape } from './farm.ts';
 import type { HandOut } from './handed-out.ts';
 import type { Images } from './images.ts';
@@ -29,7 +31,7 @@ const stagePath = '/stage';
 
 /** What every node posts every few seconds; what it says is logged when it is news. */
 export function isRoutine(path: string): boolean {
-  return path === reportPath || path === stagePath;
+  return path === reportPath || path === resultsPath || path === stagePath;
 }
 
 export function farmRoutes({ live, images, actions, sightings, handOut, clock, wipe }: RouteParts): HttpRoutes {
@@ -43,6 +45,7 @@ export function farmRoutes({ live, images, actions, sightings, handOut, clock, w
     const node = live.published.byAddress.get(client);
     if (node === undefined) return { kind: 'error', status: 403, message: `${client} is no node of this farm` };
     actions.note(node.name, 'running', clock.now());
+    if (request.path === resultsPath) return sightings.takeResults(request, node);
     return request.path === reportPath ? sightings.takeReport(request, node) : sightings.takeStage(request, node);
   };
 
@@ -59,6 +62,7 @@ export function farmRoutes({ live, images, actions, sightings, handOut, clock, w
     if (named !== undefined) return named;
     // By the control socket, which its owner alone can open.
     if (client === undefined && path === wipePath) return onWipe(request, wipe);
+    if (client === undefined && path === ctlPath) return onCtl(request, sightings.orders, live.published);
     if (client === undefined) return path === actionsPath ? onActions(request, actions, clock) : undefined;
     return isRoutine(path) ? told(request, client) : file(path.slice(1), client);
   };

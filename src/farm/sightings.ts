@@ -5,14 +5,19 @@ import { sentence, WireError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { HttpAnswer } from '../boot/answers.ts';
 import type { HttpRequest } from '../boot/http.ts';
+import { orderKey } from '../cluster/key.ts';
+import { decodeResults } from '../cluster/orders.ts';
 import { type AgentReport, parseAgentReport } from '../cluster/report.ts';
 import type { DhcpExchange } from '../dhcp/exchange.ts';
 import type { NfsEvent } from '../nfs/exports.ts';
+import { ClusterView } from './cluster-view.ts';
 import type { Node } from './farm.ts';
 import type { LiveFarm } from './live.ts';
 import { Observatory } from './observatory.ts';
 import { beginsBoot, type Machine, type Stage } from './observed.ts';
+import { Orders } from './orders.ts';
 import { type FarmStatus, farmStatus } from './status.ts';
+import { nodesKey } from './values.ts';
 
 /** A machine that has not asked for anything for so long has left its boot loader, even if it did not load a kernel from here. */
 const loadingMilliseconds = 60_000;
@@ -24,11 +29,15 @@ const detailMax = 200;
 export const operatingSystem = 'an operating system';
 
 export class Sightings {
+  /** What `farm ctl` ordered, which agents learn in the answers to their reports. */
+  readonly orders: Orders;
   private readonly live: LiveFarm;
   private readonly clock: Clock;
   private readonly log: Log;
   private readonly observatory: Observatory;
   private readonly reports = new Map<string, AgentReport>();
+  private readonly cluster = new ClusterView();
+  private readonly orderKey: Buffer;
   /** The hardware address that last had a node's address: a node need not be registered by it. */
   private readonly macs = new Map<Ipv4, Mac>();
 
@@ -37,6 +46,8 @@ export class Sightings {
     this.clock = clock;
     this.log = log;
     this.observatory = new Observatory(live.directory, log);
+    this.orderKey = orderKey(nodesKey(live.key));
+    this.orders = new Orders(this.orderKey, clock.now());
     const byAge = [...this.observatory.all()].sort((a, b) => a.lastSeen - b.lastSeen);
     for (const { mac, address } of byAge) if (address !== undefined) this.macs.set(address, mac);
   }
@@ -105,8 +116,23 @@ export class Sightings {
     }
     const before = this.machineOf(node)?.stage;
     this.reports.set(node.name, report);
+    this.cluster.take(report.seen, this.clock.now());
     this.reached(address, report.stage, `${report.system}, agent ${report.version}`);
     if (before !== report.stage) this.log('info', 'node.stage', { node: node.name, stage: report.stage, detail: report.system });
+    return { kind: 'text', text: this.orders.body(node.id, report.incarnation) ?? 'noted\n' };
+  }
+
+  /** What a node's agent did of its orders. */
+  takeResults({ body }: HttpRequest, node: Node): HttpAnswer {
+    const incarnation = this.reports.get(node.name)?.incarnation ?? 0;
+    const text = (body ?? Buffer.alloc(0)).toString();
+    try {
+      this.orders.take(node.id, decodeResults(text, node.id, incarnation, [this.orderKey]));
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.log('warn', 'order.bad-result', { node: node.name, code: error.code, reason: error.message });
+      return { kind: 'error', status: 400, message: `no results: ${error.message}` };
+    }
     return { kind: 'text', text: 'noted\n' };
   }
 
@@ -116,7 +142,7 @@ export class Sightings {
   }
 
   status(): FarmStatus {
-    return farmStatus(this.live.published.farm, this.observatory.all(), this.reports, true, this.clock.now());
+    return farmStatus(this.live.published.farm, this.observatory.all(), { reports: this.reports, word: (id) => this.cluster.of(id) }, true, this.clock.now());
   }
 
   async close(): Promise<void> {

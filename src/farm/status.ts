@@ -1,5 +1,6 @@
 // What `farm status` shows: every node of the registry with what was seen of it, and the machines that the farm does not know.
 import type { AgentReport } from '../cluster/report.ts';
+import type { ClusterWord } from './cluster-view.ts';
 import type { Farm, Node } from './farm.ts';
 import { isSilent, type Machine } from './observed.ts';
 
@@ -24,6 +25,8 @@ export interface NodeStatus {
   /** When this boot reached each stage. */
   readonly reached?: Machine['reached'];
   readonly agent?: AgentSummary | undefined;
+  /** What the cluster's gossip says of it; times as above. */
+  readonly cluster?: ClusterWord | undefined;
 }
 
 export interface Stranger {
@@ -40,7 +43,15 @@ export interface FarmStatus {
   readonly unknown: readonly Stranger[];
 }
 
-export function farmStatus(farm: Farm, machines: readonly Machine[], reports: ReadonlyMap<string, AgentReport>, serving: boolean, now: number): FarmStatus {
+/** What agents told: of themselves, and of the cluster. */
+export interface Told {
+  readonly reports: ReadonlyMap<string, AgentReport>;
+  readonly word: (id: number) => ClusterWord | undefined;
+}
+
+export const nothingTold: Told = { reports: new Map(), word: () => undefined };
+
+export function farmStatus(farm: Farm, machines: readonly Machine[], { reports, word }: Told, serving: boolean, now: number): FarmStatus {
   const machineOf = machinesOf(farm, machines);
   const known = new Set(farm.nodes.map((node) => node.mac ?? machineOf(node)?.mac));
   return {
@@ -61,6 +72,7 @@ export function farmStatus(farm: Farm, machines: readonly Machine[], reports: Re
         bootedAt,
         reached,
         agent: summary(reports.get(name)),
+        cluster: word(id),
       };
     }),
     unknown: machines

@@ -51,6 +51,11 @@ function agentKey(key: Buffer): Buffer {
   return createHmac('sha256', key).update('agent').digest();
 }
 
+/** The same as the nodes read it from /etc/farm/key: what they sign with and derive from. */
+export function nodesKey(key: Buffer): Buffer {
+  return Buffer.from(agentKey(key).toString('hex'), 'latin1');
+}
+
 /** The key of NFS file handles. */
 export function handleKey(key: Buffer): Buffer {
   return createHmac('sha256', key).update('nfs handles').digest();

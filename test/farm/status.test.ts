@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ipv4, mac } from '../../src/base/addresses.ts';
 import { parseFarm } from '../../src/farm/config.ts';
 import { type Machine, observe, type Stage } from '../../src/farm/observed.ts';
-import { farmStatus } from '../../src/farm/status.ts';
+import { farmStatus, nothingTold } from '../../src/farm/status.ts';
 
 const farm = parseFarm(
   `name: lab
@@ -20,7 +20,7 @@ function seen(last: number, stage: Stage, address: string, at: number): Machine 
 }
 
 function shown(...machines: readonly Machine[]): unknown {
-  const { nodes, unknown } = farmStatus(farm, machines, new Map(), true, 1000);
+  const { nodes, unknown } = farmStatus(farm, machines, nothingTold, true, 1000);
   return { nodes: nodes.map(({ name, mac: card, stage }) => [name, card, stage]), unknown: unknown.map(({ mac: card }) => card) };
 }
 

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { FarmError } from '../../src/base/errors.ts';
 import { parseFarm } from '../../src/farm/config.ts';
-import { farmMap } from '../../src/farm/live.ts';
+import { farmMap } from '../../src/farm/own-map.ts';
 import { templateValues } from '../../src/farm/values.ts';
 import { type OverlaySource, renderOverlay } from '../../src/overlay/render.ts';
 import { readOverlaySources } from '../../src/overlay/sources.ts';

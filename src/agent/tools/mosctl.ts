@@ -1,0 +1,149 @@
+// mosctl: a node's administration, and what it knows of the others. openMosix mosctl(1), facts sheet 3.2.
+import { FarmError } from '../../base/errors.ts';
+import { isThere, utilizability } from '../../cluster/status-bits.ts';
+import type { HpcNode } from '../hpc/source.ts';
+import { allNodes, findNode, selfNode } from './hpc.ts';
+import { done, migrationAbsent, misuse, no, type Tool, type World } from './tool.ts';
+
+export const usage = `mosctl stay|nostay|lstay|nolstay|block|noblock|quiet|noquiet|mfs|nomfs
+mosctl expel|bring
+mosctl whois [ID|IP|NAME]
+mosctl getload|getspeed|getutil|getmem|getfree|status|isup [ID|IP|NAME]
+mosctl setspeed NUMBER
+mosctl getyard|setyard YARD|gettune|getdecay|setdecay INTERVAL [SLOW FAST]`;
+
+/** What 10000 of speed and 100 of load are: openMosix's unit, which the agent measures this node with. */
+const standardSpeed = 10_000;
+
+/** How often `expel` looks whether the last guest has gone, ms. */
+const look = 1000;
+
+type Command = (words: readonly string[], world: World) => number | Promise<number>;
+
+/** On and off for each flag; `-stay` is an old spelling of `nostay`. */
+const flagCommands = Object.fromEntries(
+  ['stay', 'lstay', 'block', 'quiet'].flatMap((flag) => [
+    [flag, setting(flag, true)],
+    [`no${flag}`, setting(flag, false)],
+    [`-${flag}`, setting(flag, false)],
+  ]),
+);
+
+const commands: Readonly<Record<string, Command>> = {
+  ...flagCommands,
+  mfs: setting('nomfs', false),
+  nomfs: setting('nomfs', true),
+  '-mfs': setting('nomfs', true),
+  expel: leaving('expel'),
+  bring: leaving('bring'),
+  whois,
+  getload: telling((node) => String(Math.round(node.load))),
+  getspeed: telling((node) => String(Math.round(node.speed))),
+  getutil: telling((node) => String(Math.round(utilizability(node)))),
+  getmem: telling(({ memory }) => `${memory.usable} of ${memory.total} bytes`),
+  getfree: telling(({ memory }) => `${memory.free} of ${memory.total} bytes`),
+  status,
+  isup,
+  setspeed,
+  getyard: (words, { out }) => {
+    nothingMore(words);
+    out(`${standardSpeed}\n`);
+    return done;
+  },
+  setyard: () => {
+    throw new FarmError(
+      'yard.fixed',
+      `the yardstick is the standard processor, ${standardSpeed}, on all nodes`,
+      'the agent has measured this node with it; mosctl setspeed NUMBER overrides what it found',
+    );
+  },
+  gettune: () => refuse('there are no migration costs to show'),
+  getdecay: () => refuse('no statistics of processes are kept'),
+  setdecay: () => refuse('no statistics of processes are kept'),
+};
+
+export const mosctl: Tool = (args, world) => {
+  const [name = '', ...words] = args;
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) throw misuse(name === '' ? 'say what to do' : `"${name}" is no command of mosctl`, usage);
+  return command(words, world);
+};
+
+function nothingMore(words: readonly string[]): void {
+  if (words.length > 0) throw misuse(`"${words[0]}" is one word too many`, usage);
+}
+
+function refuse(what: string): never {
+  throw migrationAbsent(what);
+}
+
+function setting(flag: string, on: boolean): Command {
+  return (words, { hpc }) => {
+    nothingMore(words);
+    selfNode(hpc);
+    hpc.write(`admin/${flag}`, on ? '1\n' : '0\n');
+    return done;
+  };
+}
+
+/** Until all are gone, or the user has waited enough. */
+function leaving(order: 'expel' | 'bring'): Command {
+  return async (words, world) => {
+    nothingMore(words);
+    const { hpc, out } = world;
+    selfNode(hpc);
+    hpc.write(`admin/${order}`, '1\n');
+    for (;;) {
+      const { guests } = selfNode(hpc);
+      if (order === 'bring' || guests === 0) return done;
+      out(guests === 1 ? '1 guest is leaving\n' : `${guests} guests are leaving\n`);
+      if (await world.pause(look)) return no;
+    }
+  };
+}
+
+function chosen(words: readonly string[], { hpc }: World): HpcNode {
+  nothingMore(words.slice(1));
+  const [which] = words;
+  const self = selfNode(hpc);
+  return which === undefined || which === '0' ? self : findNode(allNodes(hpc), which);
+}
+
+function telling(text: (node: HpcNode) => string): Command {
+  return (words, world) => {
+    const node = chosen(words, world);
+    if (!isThere(node.status)) throw new FarmError('node.down', `node ${node.id} is ${node.status}`, 'mosctl isup asks without failing');
+    world.out(`${text(node)}\n`);
+    return done;
+  };
+}
+
+function whois(words: readonly string[], world: World): number {
+  const { id, name, address } = chosen(words, world);
+  world.out(`${words.length === 0 ? 'This is ' : ''}openMosix #${id}${words.length === 0 ? ',' : ' is'} ${name} at ${address}\n`);
+  return done;
+}
+
+const flagWords = { stay: 'stay', lstay: 'lstay', block: 'block', quiet: 'quiet', nomfs: 'nomfs', expel: 'expelling' } as const;
+
+function status(words: readonly string[], world: World): number {
+  const node = chosen(words, world);
+  const on = Object.entries(flagWords).flatMap(([flag, word]) => (node.flags[flag as keyof typeof flagWords] ? [word] : []));
+  world.out(`${[node.status, ...(isThere(node.status) ? on : [])].join(' ')}\n`);
+  return done;
+}
+
+function isup(words: readonly string[], world: World): number {
+  const up = isThere(chosen(words, world).status);
+  world.out(up ? 'yes\n' : 'no\n');
+  return up ? done : no;
+}
+
+function setspeed(words: readonly string[], { hpc }: World): number {
+  const [speed] = words;
+  nothingMore(words.slice(1));
+  if (speed === undefined || !/^\d{1,8}$/.test(speed)) throw misuse(`${speed === undefined ? 'nothing' : `"${speed}"`} is no speed`, usage);
+  selfNode(hpc);
+  hpc.write('admin/speed', `${Number(speed)}\n`);
+  return done;
+}

@@ -1,0 +1,85 @@
+// /hpc in a real kernel: a node mounts what its own process serves, and shells read and write it.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadFarm } from '../../src/farm/config.ts';
+import { type Lab, startLab } from '../../src/lab/lab.ts';
+import { bundle } from '../interop/namespaces.ts';
+import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+
+const bootSeconds = 300;
+
+let directory: string;
+let lab: Lab;
+/** At another place and port than the node's own agent has. An emulated machine that shares its host takes seconds to start a program. */
+const start =
+  'node /root/hpc-node.mjs /test-hpc 4999 > /run/hpc-node.out 2>&1 & echo $! > /run/hpc-node.pid; until grep -q ready /run/hpc-node.out; do sleep 0.5; done';
+const n1 = (line: string) => onConsole(lab, 'n1', line);
+
+beforeAll(async () => {
+  directory = makeFarm('hpc-test');
+  farm(directory, 'add-node', '52-54-00-AA-00-01');
+  const root = join(directory, 'overlays', 'root', 'root');
+  mkdirSync(root, { recursive: true });
+  await bundle(new URL('../support/hpc-node.ts', import.meta.url), join(root, 'hpc-node.mjs'));
+  const { nodes, networks } = loadFarm(directory);
+  lab = await startLab({
+    directory: join(directory, '.lab'),
+    farmDirectory: directory,
+    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
+    machines: nodes.map(({ name, mac }) => ({ name, mac: mac!, memoryMiB: 512, firmware: 'bios' as const })),
+    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', 'console=ttyS0,115200'] },
+    supervisor,
+  });
+  await until(directory, ['n1'], ({ stage }) => stage === 'up', bootSeconds);
+  await n1(start);
+});
+
+afterAll(async () => {
+  await lab?.down();
+});
+
+describe('/hpc on a node', () => {
+  it('is mounted by the kernel without nfs-common, and listed', async () => {
+    expect(await n1('cat /run/hpc-node.out')).toMatch(/hpc\.mounted at=\/test-hpc\nready$/);
+    expect(await n1('ls -1 /test-hpc /test-hpc/nodes | grep -v :')).toBe('admin\nconfig\ninfo\nnodes\nremote\n\n1\n2\n3\n5');
+  });
+
+  it('is read by cat, head, awk, wc, cp and dd alike', async () => {
+    expect(await n1('cat /test-hpc/nodes/3/load /test-hpc/nodes/3/status; head -c 3 /test-hpc/nodes/3/load; echo')).toBe('104\n23\n104');
+    expect(await n1("awk '{ print $2 }' /test-hpc/config; wc -l < /test-hpc/config")).toBe('10.11.0.11\n10.11.0.15\n2');
+    expect(await n1('cp /test-hpc/admin/mospe /run/mospe; cat /run/mospe; dd if=/test-hpc/nodes/1/cpus bs=1 2>/dev/null')).toBe('1\n1');
+  });
+
+  it('shows values that change while nobody writes', async () => {
+    const loads = (await n1('for i in 1 2 3 4; do cat /test-hpc/nodes/2/load; sleep 1.2; done')).split('\n').map(Number);
+    expect(loads).toHaveLength(4);
+    for (const [index, load] of loads.entries()) if (index > 0) expect(load).toBeGreaterThan(loads[index - 1]!);
+  });
+
+  it('takes what echo writes, at once and for all files', async () => {
+    expect(await n1('echo 1 > /test-hpc/admin/stay; echo $?; cat /test-hpc/admin/stay /test-hpc/nodes/1/status')).toBe('0\n1\n7');
+    expect(await n1('echo 0 > /test-hpc/admin/stay; cat /test-hpc/admin/stay /test-hpc/nodes/1/status')).toBe('0\n3');
+    expect(await n1('printf "1 10.11.0.11 1\\n2 10.11.0.12 1\\n" > /test-hpc/admin/config; sleep 0.3; cat /test-hpc/config')).toBe('1 10.11.0.11 2');
+  });
+
+  it('tells the writer EINVAL and EACCES, and the log why', async () => {
+    expect(await n1('bash -c "echo 2 > /test-hpc/admin/stay" 2>&1; echo $?')).toMatch(/Invalid argument\n[1-9]/);
+    expect(await n1('bash -c "echo 1 > /test-hpc/admin/expel" 2>&1; cat /test-hpc/admin/stay')).toMatch(/Invalid argument\n0/);
+    expect(await n1('bash -c "echo 1 > /test-hpc/nodes/2/load" 2>&1; echo $?')).toMatch(/Permission denied\n[1-9]/);
+    expect(await n1('tail -n 1 /run/hpc-node.out')).toMatch(/hpc\.refused .*migration\.absent/);
+  });
+
+  it('does not hang anybody when its server is killed, and comes back with the next', async () => {
+    await n1('kill -9 $(cat /run/hpc-node.pid)');
+    const took = await n1('s=$(date +%s); ls -l / > /dev/null 2>&1; ls /test-hpc > /dev/null 2>&1; echo $(( $(date +%s) - s ))');
+    expect(Number(took)).toBeLessThan(20);
+    await n1(start);
+    expect(await n1('cat /test-hpc/nodes/3/load; grep -c " /test-hpc " /proc/self/mountinfo')).toBe('104\n1');
+  });
+
+  it('is unmounted when its server ends', async () => {
+    await n1('kill $(cat /run/hpc-node.pid); while kill -0 $(cat /run/hpc-node.pid) 2> /dev/null; do sleep 0.5; done');
+    expect(await n1('grep -c " /test-hpc " /proc/self/mountinfo; ls /test-hpc | wc -l')).toBe('0\n0');
+  });
+});
