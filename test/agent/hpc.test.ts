@@ -104,7 +104,12 @@ describe('/hpc', () => {
   });
 
   test('info/nodes has all of every node, one a line, for programs that would else open a thousand files', async () => {
-    expect((await cat('info/nodes')).trim().split('\n').map((line) => JSON.parse(line))).toEqual(cluster.list);
+    expect(
+      (await cat('info/nodes'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual(cluster.list);
     expect(JSON.parse(await cat('info/self'))).toEqual({ ...cluster.self(), gateways: 0 });
   });
 
@@ -208,6 +213,19 @@ describe('a client that caches', () => {
     expect(await cat('nodes/2/load')).toBe('12345\n');
   });
 
+  test('that reads a long file piece by piece gets one text, for a second', async () => {
+    const file = await handle('info/nodes');
+    const pieces: string[] = [];
+    for (let offset = 0; offset < 2000; offset += 250) {
+      cluster.change(2, { load: 1000 + offset });
+      pieces.push((await world.client.read(file, offset, 250)).data!.toString());
+      now += 90;
+    }
+    expect(JSON.parse(pieces.join('').split('\n')[1]!)).toMatchObject({ id: 2, load: 380 });
+    for (let looks = 0; looks < 20; looks += 1, now += 90) await world.client.getattr(file);
+    expect(await cat('info/nodes')).toContain('"load":2750');
+  });
+
   test('sees the directory of a node that has come, and no longer that of one that has gone', async () => {
     const old = await handle('nodes/5/load');
     const before = await mtime('nodes');
@@ -219,7 +237,11 @@ describe('a client that caches', () => {
   });
 
   test('finds the same objects in another start of the agent', async () => {
-    const again = new LiveTree(hpcTree(cluster, () => {}), 1, { now: () => now });
+    const again = new LiveTree(
+      hpcTree(cluster, () => {}),
+      1,
+      { now: () => now },
+    );
     const id = (which: LiveTree, path: string) => path.split('/').reduce((at, name) => which.lookup(at, name), which.root);
     for (const path of ['admin/stay', 'nodes/3/load', 'info']) expect(id(again, path)).toBe(id(tree, path));
   });

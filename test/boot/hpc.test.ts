@@ -39,6 +39,31 @@ afterAll(async () => {
   await lab?.down();
 });
 
+describe("the node's own agent", () => {
+  it('mounts /hpc, on which the tools work', async () => {
+    expect(await n1('until [ -e /hpc/info/self ]; do sleep 1; done; mosctl whois; mosctl isup 1; mosctl getspeed | grep -c .')).toBe(
+      'This is openMosix #1, n1 at 10.11.0.11\nyes\n1',
+    );
+    expect(await n1('setpe -r; showmap')).toBe(
+      'This is openMosix #1\nNetwork protocol: 2 (AF_INET)\nopenMosix range 1-1 begins at 10.11.0.11\nTotal configured: 1\n' +
+        'My Node-Id: 0x0001\n\nBase Node-Id Address          Count\n------------ ---------------- -----\n0x0001       10.11.0.11       1',
+    );
+    expect(await n1('mosctl expel 2>&1 || true')).toMatch(/^mosctl: processes do not migrate yet/);
+    expect(await n1('mps 1')).toMatch(/PID TTY +NODE STAT +TIME COMMAND\n +1 \? +0 /);
+    expect(await n1('mtop -n 1 | grep -A1 "PID N#"')).toMatch(/PID N# USER .*\n +\d+ +0 /);
+    expect(await n1('mosmon | tail -n 1')).toMatch(/Node # 1$/);
+  });
+
+  it('does what farm ctl orders, and shows it to farm status', async () => {
+    expect(farm(directory, 'ctl', 'n1', 'whois')).toBe('This is openMosix #1, n1 at 10.11.0.11\n');
+    farm(directory, 'ctl', 'all', 'stay');
+    expect(await n1('cat /hpc/admin/stay')).toBe('1');
+    await until(directory, ['n1'], ({ cluster }) => cluster?.facts.flags.stay === true, 60);
+    expect(farm(directory, 'status')).toMatch(/^n1 .* up +\d+\.\d\d +\d+\/4\d\d +stay /m);
+    expect(farm(directory, 'top')).toMatch(/ 1 of 1 nodes up, 1 processors/);
+  });
+});
+
 describe('/hpc on a node', () => {
   it('is mounted by the kernel without nfs-common, and listed', async () => {
     expect(await n1('cat /run/hpc-node.out')).toMatch(/hpc\.mounted at=\/test-hpc\nready$/);

@@ -32,7 +32,11 @@ export function local(name: string, address: string): LocalAddress {
 export function toolWorld(): ToolWorld {
   let now = 1_000_000;
   const cluster = new HpcCluster();
-  const tree = new LiveTree(hpcTree(cluster, () => {}), 1, { now: () => (now += 1000) });
+  const tree = new LiveTree(
+    hpcTree(cluster, () => {}),
+    1,
+    { now: () => (now += 1000) },
+  );
   const files = new Map([['/etc/hosts', '127.0.0.1 localhost\n10.11.0.11 n1\n']]);
   const made: ToolWorld = {
     cluster,
@@ -60,7 +64,10 @@ export function toolWorld(): ToolWorld {
         complain: (text) => {
           complaint += text;
         },
-        pause: async () => (pauses += 1) >= made.patience,
+        async pause() {
+          pauses += 1;
+          return pauses >= made.patience;
+        },
       };
       try {
         return { status: await tool(args, world), out, complaint };

@@ -47,7 +47,9 @@ export async function startHpc(source: HpcSource, options: HpcOptions): Promise<
   const { log, mountPoint, clock = systemClock } = options;
   const tree = new LiveTree(hpcTree(source, log), layout, clock);
   const exports: NfsExports = {
-    mount: (client, path) => (client === loopback && path === exportPath ? { owner, tree } : undefined),
+    // libnfs mounts the directory of the file that it wants.
+    mount: (client, path) =>
+      client === loopback && `${path}/`.startsWith(`${exportPath}/`) ? { owner, tree, within: path.slice(exportPath.length) } : undefined,
     view: (asked, generation, client) => (asked === owner && generation === layout && client === loopback ? tree : undefined),
     paths: () => [exportPath],
   };

@@ -25,7 +25,12 @@ export function hpcTree(source: HpcSource, log: Log): LiveDirectory {
     admin: adminDirectory(source, refuse),
     config: { kind: 'symlink', target: 'admin/config' },
     info: directory({
-      nodes: told(() => source.nodes().map((node) => JSON.stringify(node)).join('\n')),
+      nodes: told(() =>
+        source
+          .nodes()
+          .map((node) => JSON.stringify(node))
+          .join('\n'),
+      ),
       refused: { kind: 'file', read: () => refused },
       self: told(() => JSON.stringify({ ...source.self(), gateways: source.gateways() })),
     }),
