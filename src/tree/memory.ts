@@ -27,9 +27,10 @@ export type LiveObject = LiveFile | LiveDirectory | LiveLink;
 
 /**
  * How long a text that was shown stays as it is, ms: a client asks for the size, then for the bytes, perhaps in pieces, and all of it has to be one text.
- * So it stays while it is looked at again and again, but not longer than the second at which a cluster's values change.
+ * On a busy machine there is half a second between the two. So it stays while it is looked at again and again, but not longer than the second at which
+ * a cluster's values change.
  */
-const steady = 100;
+const steady = 500;
 const steadyMax = 1000;
 
 /** After open(O_TRUNC) a file is empty until it is written, but no longer than this, ms: `: > FILE` writes nothing. */

@@ -1,5 +1,6 @@
 // /hpc over NFS as any client sees it: what the files say, what writing them does, and what a client that caches may keep.
 import { beforeEach, describe, expect, test } from 'vitest';
+import { isNfsMount } from '../../src/agent/hpc/mount.ts';
 import { hpcTree } from '../../src/agent/hpc/tree.ts';
 import { LiveTree } from '../../src/tree/memory.ts';
 import { HpcCluster } from '../support/hpc-cluster.ts';
@@ -152,7 +153,7 @@ describe('writing', () => {
 
   test('a map into admin/config is read back in its canonical text', async () => {
     expect(await echo('# mine\n2  10.11.0.12 1\n1 10.11.0.11 1\n', 'admin/config')).toBe(ok);
-    now += 200;
+    now += 1000;
     expect(await cat('admin/config')).toBe('1 10.11.0.11 2\n');
   });
 
@@ -194,10 +195,10 @@ describe('writing', () => {
 describe('a client that caches', () => {
   test('sees a later mtime when the text is another, and the same while it is not', async () => {
     const first = await mtime('nodes/2/load');
-    now += 500;
+    now += 1100;
     expect(await mtime('nodes/2/load')).toEqual(first);
     cluster.change(2, { load: 381 });
-    now += 500;
+    now += 1100;
     expect(await mtime('nodes/2/load')).not.toEqual(first);
     expect(await cat('nodes/2/load')).toBe('381\n');
   });
@@ -209,7 +210,7 @@ describe('a client that caches', () => {
     now += 20;
     expect((await world.client.read(file, 0, 4096)).data!.toString()).toBe('380\n');
     expect(attributes!.size).toBe(4);
-    now += 100;
+    now += 500;
     expect(await cat('nodes/2/load')).toBe('12345\n');
   });
 
@@ -230,7 +231,7 @@ describe('a client that caches', () => {
     const old = await handle('nodes/5/load');
     const before = await mtime('nodes');
     cluster.list = cluster.list.filter(({ id }) => id !== 5).concat({ ...cluster.self(), id: 9 });
-    now += 200;
+    now += 1000;
     expect((await names('nodes')).sort()).toEqual(['1', '2', '3', '9']);
     expect(await mtime('nodes')).not.toEqual(before);
     expect((await world.client.getattr(old)).status).toBe(stale);
@@ -257,5 +258,22 @@ describe('a client that caches', () => {
       cookie = entries!.at(-1)!.cookie;
     }
     expect(pieces.filter((name) => name !== '.' && name !== '..')).toEqual(whole);
+  });
+});
+
+describe('the mount of an agent that was killed', () => {
+  const mountinfo = `22 1 0:21 / / rw,relatime shared:1 - nfs 10.11.0.1:/debian-13 rw,vers=3
+40 22 0:35 / /hpc rw,nosuid - nfs 127.0.0.1:/hpc rw,soft
+41 22 0:36 / /data rw - ext4 /dev/sda1 rw
+`;
+
+  test.each([
+    ['/hpc', true],
+    ['/', true],
+    ['/data', false],
+    ['/hp', false],
+    ['/hpc2', false],
+  ])('%s: %s', (at, expected) => {
+    expect(isNfsMount(mountinfo, at)).toBe(expected);
   });
 });
