@@ -23,7 +23,7 @@ beforeEach(() => {
   logged = [];
   const clock = { now: () => now };
   tree = new LiveTree(
-    hpcTree(cluster, (level, event, fields) => void logged.push([level, event, fields])),
+    hpcTree(cluster, (level, event, fields) => void logged.push([level, event, fields]), clock),
     1,
     clock,
   );
@@ -239,7 +239,7 @@ describe('a client that caches', () => {
 
   test('finds the same objects in another start of the agent', async () => {
     const again = new LiveTree(
-      hpcTree(cluster, () => {}),
+      hpcTree(cluster, () => {}, { now: () => now }),
       1,
       { now: () => now },
     );

@@ -49,7 +49,7 @@ export interface HpcService extends Service {
  */
 export async function startHpc(source: HpcSource, options: HpcOptions): Promise<HpcService> {
   const { log, mountPoint, clock = systemClock } = options;
-  const tree = new LiveTree(hpcTree(source, log), layout, clock);
+  const tree = new LiveTree(hpcTree(source, log, clock), layout, clock);
   const exports: NfsExports = {
     // libnfs mounts the directory of the file that it wants.
     mount: (client, path) =>
