@@ -83,19 +83,20 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   const self = discovery ?? (file.entries.length === 0 ? undefined : identify(file.map, settings, file.path, config.id));
   logMap(file, log);
 
-  const statusServer = await serveStatus(settings.socketPath, currentStatus).catch(async (error: unknown) => {
-    await discovery?.stop();
-    throw error;
-  });
   if (self !== undefined) {
     membership = await startMembership({
       ...{ cluster: settings.cluster, port: settings.clusterPort, interval: settings.interval, self, incarnation: state.get().incarnation },
       ...{ map: () => file.map, keys: () => key.keys, facts: freshFacts, refuse: count, onChange: () => reporter?.poke(), log },
     }).catch(async (error: unknown) => {
-      statusServer.close();
       await discovery?.stop();
       throw error;
     });
+  }
+  const statusServer = await serveStatus(settings.socketPath, currentStatus).catch(async (error: unknown) => {
+    await Promise.all([membership?.stop(), discovery?.stop()]);
+    throw error;
+  });
+  if (self !== undefined) {
     const nodes = file.map.addresses.size;
     log('info', 'agent.started', { name: settings.name, id: self.id, address: self.address, cluster: settings.cluster, nodes });
     const to = { server: settings.server, port: settings.serverPort };
@@ -169,28 +170,32 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
 
   async function lookAtMap(): Promise<void> {
     try {
-      const table = tablePath(settings);
-      const isSet = (await fileStamp(table)) !== absent;
-      if (discovery !== undefined) {
-        if (isSet || (settings.discovery === 'fallback' && (await hasMap()))) restart('there is a map now');
-        return;
-      }
-      const path = isSet ? table : await findMap(settings.mapPath);
-      const found = await mapStamp(path);
-      if ((path === file.path && found === file.stamp) || ending.signal.aborted) return;
-      file = { ...file, stamp: found, path }; // a bad map is complained about once
-      const fresh = await readMapFile(path);
-      if (fresh.entries.length === 0 || self === undefined) {
-        if (fresh.entries.length > 0 || self !== undefined) restart(`${path} has ${fresh.entries.length === 0 ? 'no node' : 'nodes'} now`);
-        return;
-      }
-      checkIdentity(identify(fresh.map, settings, path, config.id), self, path, isSet);
-      takeMap(fresh);
+      const isSet = (await fileStamp(tablePath(settings))) !== absent;
+      if (discovery === undefined) await readIfChanged(isSet ? tablePath(settings) : await findMap(settings.mapPath), isSet);
+      else if (isSet || (settings.discovery === 'fallback' && (await hasMap()))) restart('there is a map now');
     } catch (error) {
       if (!(error instanceof FarmError)) throw error;
       if (['map.self', 'map.renumbered', 'agent.restart'].includes(error.code)) fail(error);
       else log('error', 'map.refused', { code: error.code, reason: error.message, hint: error.hint });
     }
+  }
+
+  async function readIfChanged(path: string, isSet: boolean): Promise<void> {
+    const found = await mapStamp(path);
+    if ((path === file.path && found === file.stamp) || ending.signal.aborted) return;
+    file = { ...file, stamp: found, path }; // a bad map is complained about once
+    consider(await readMapFile(path), isSet);
+  }
+
+  /** Another map: goes on with it, or as somebody else. */
+  function consider(fresh: MapFile, isSet: boolean): void {
+    const isEmpty = fresh.entries.length === 0;
+    if (self === undefined || isEmpty) {
+      if (isEmpty !== (self === undefined)) restart(`${fresh.path} has ${isEmpty ? 'no node' : 'nodes'} now`);
+      return;
+    }
+    checkIdentity(identify(fresh.map, settings, fresh.path, config.id), self, fresh.path, isSet);
+    takeMap(fresh);
   }
 
   async function hasMap(): Promise<boolean> {

@@ -7,7 +7,18 @@ import { type Ipv4, ipv4, ipv4FromNumber, ipv4FromPeer, parseIpv4 } from '../bas
 import { openUdp } from '../base/datagrams.ts';
 import { FarmError, sentence, WireError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { call, composeHello, type Discovery, discoveredNodes, type Found, type HelloOrder, hearHello, helloInterval, idOfAddress, newDiscovery } from '../cluster/discovery.ts';
+import {
+  call,
+  composeHello,
+  type Discovery,
+  discoveredNodes,
+  type Found,
+  type HelloOrder,
+  hearHello,
+  helloInterval,
+  idOfAddress,
+  newDiscovery,
+} from '../cluster/discovery.ts';
 import { decodeHello, encodeHello } from '../cluster/hello.ts';
 import { helloKey } from '../cluster/key.ts';
 import type { MapEntry } from '../cluster/map-entry.ts';
@@ -119,7 +130,9 @@ function mapOf(discovery: Discovery): MapEntry[] {
 async function listen(port: number, addresses: readonly Ipv4[]): Promise<Socket> {
   const socket = createSocket({ type: 'udp4', reuseAddr: true });
   await new Promise<void>((resolve, reject) => {
-    socket.once('error', (error) => reject(new FarmError('port.taken', `UDP port ${port} cannot be opened: ${sentence(error)}`, 'choose another one with --hello-port', error)));
+    socket.once('error', (error) =>
+      reject(new FarmError('port.taken', `UDP port ${port} cannot be opened: ${sentence(error)}`, 'choose another one with --hello-port', error)),
+    );
     socket.bind({ port, address: '0.0.0.0', exclusive: true }, () => {
       socket.removeAllListeners('error');
       resolve();
@@ -130,7 +143,12 @@ async function listen(port: number, addresses: readonly Ipv4[]): Promise<Socket>
       socket.addMembership(group, address);
     } catch (error) {
       socket.close();
-      throw new FarmError('interface.bind', `the interface with ${address} takes no multicast: ${sentence(error)}`, 'switch it on with: ip link set multicast on dev NAME', error);
+      throw new FarmError(
+        'interface.bind',
+        `the interface with ${address} takes no multicast: ${sentence(error)}`,
+        'switch it on with: ip link set multicast on dev NAME',
+        error,
+      );
     }
   }
   return socket;
@@ -155,7 +173,11 @@ export function parseDefaultInterface(text: string): string | undefined {
 function defaultInterface(): string {
   const name = parseDefaultInterface(readFileSync('/proc/net/route', 'latin1'));
   if (name !== undefined) return name;
-  throw new FarmError('discovery.route', 'there is neither a map nor a default route that would say where the other nodes are', 'name an interface with --interfaces');
+  throw new FarmError(
+    'discovery.route',
+    'there is neither a map nor a default route that would say where the other nodes are',
+    'name an interface with --interfaces',
+  );
 }
 
 /** A seed that is off is no reason to stop; what else is wrong shows as nodes that are not found. */

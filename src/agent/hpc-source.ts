@@ -7,7 +7,7 @@ import { parseHosts } from '../cluster/hosts.ts';
 import { parseMap } from '../cluster/map.ts';
 import type { MemberState, MemberTable } from '../cluster/members.ts';
 import { expandMap } from '../cluster/nodes.ts';
-import { mapText, type MapFile } from './files.ts';
+import { type MapFile, mapText } from './files.ts';
 import type { HpcNode, HpcSource } from './hpc/source.ts';
 import type { AgentState } from './state.ts';
 
@@ -68,7 +68,8 @@ export function hpcSource(options: HpcSourceOptions): HpcSource {
       options.tell();
     },
     setSpeed(speed) {
-      if (!Number.isInteger(speed) || speed < 1 || speed > 0xffffffff) throw new FarmError('speed.invalid', `${speed} is not a speed`, 'give a whole number; 10000 is the standard processor');
+      if (!Number.isInteger(speed) || speed < 1 || speed > 0xffffffff)
+        throw new FarmError('speed.invalid', `${speed} is not a speed`, 'give a whole number; 10000 is the standard processor');
       state.set({ speed: { value: speed, hardware: options.hardware(), set: true } });
       options.tell();
     },

@@ -3,7 +3,18 @@ import { readFileSync } from 'node:fs';
 import { systemCode } from '../base/errors.ts';
 import type { Measures } from '../cluster/entry.ts';
 import { loadUnits, noLoad, type SmoothedLoad, smooth, usableMemory } from '../cluster/load.ts';
-import { type CpuTimes, type MemorySizes, parseDisks, parseHardware, parseMemory, parseNetwork, parsePressure, parseSchedstat, parseStat, parseUptime } from './proc.ts';
+import {
+  type CpuTimes,
+  type MemorySizes,
+  parseDisks,
+  parseHardware,
+  parseMemory,
+  parseNetwork,
+  parsePressure,
+  parseSchedstat,
+  parseStat,
+  parseUptime,
+} from './proc.ts';
 
 /** Everything that is read at once. */
 export interface Look {

@@ -5,7 +5,7 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { type AdminFlags, flagNames, noFlags } from '../cluster/entry.ts';
+import { type AdminFlags, flagsWhere, noFlags } from '../cluster/entry.ts';
 import { nodeIdMax } from '../cluster/map.ts';
 
 /** An incarnation is the second in which an agent starts and so many random bits: no two are equal even where a clock is set back and the file is lost. */
@@ -93,7 +93,7 @@ export function parseState(json: unknown): KeptState {
   return {
     incarnation: whole(fields.get('incarnation'), Number.MAX_SAFE_INTEGER),
     speed: speed && { value: whole(speed.get('value'), 0xffffffff), hardware: String(speed.get('hardware')), set: speed.get('set') === true },
-    flags: flagNames.reduce((all, name) => ({ ...all, [name]: flags.get(name) === true }), noFlags),
+    flags: flagsWhere((name) => flags.get(name) === true),
     gateways: whole(fields.get('gateways'), 2),
     discoveredId: discoveredId === undefined ? undefined : whole(discoveredId, nodeIdMax),
   };

@@ -3,7 +3,7 @@ import { type Entry, entryBytes } from './entry.ts';
 import { type Claim, claimsBytes, type Gossip, roomFor } from './gossip.ts';
 import type { MemberTable, Outgoing } from './members.ts';
 
-/** Ten claims leave room for fourteen entries. */
+/** Ten claims leave room for fourteen or fifteen entries, none for sixteen. */
 export const claimsMax = 10;
 /** How often a claim is passed on for each doubling of the cluster: enough that all hear of it (SWIM 4.1, lambda = 2). */
 const repeats = 2;

@@ -54,7 +54,7 @@ const nothing: Found = { send: [], changed: false, collision: undefined, renumbe
 
 /** omdiscd's: the last two octets. x.y.0.0, which would be 0, is 65535. */
 export function idOfAddress(address: Ipv4): number {
-  return (ipv4Number(address) & 0xffff) || nodeIdMax;
+  return ipv4Number(address) & 0xffff || nodeIdMax;
 }
 
 export function newDiscovery(cluster: string, id: number, addresses: readonly [Ipv4, ...Ipv4[]], incarnation: number): Discovery {
@@ -78,41 +78,50 @@ export function hearHello(discovery: Discovery, hello: Hello, from: Ipv4, now: n
   if (hello.cluster !== discovery.cluster || !hello.addresses.includes(from)) return nothing;
   if (hello.incarnation === discovery.incarnation) return nothing; // our own call comes back
   const known = discovery.peers.get(hello.id);
-  const isKnown = known !== undefined && known.incarnation === hello.incarnation;
-  if (isKnown && hello.sequence <= known.sequence) return nothing;
-  if (hello.kind === 'leave') return isKnown ? { ...nothing, changed: discovery.peers.delete(hello.id) } : nothing;
-  const send: HelloOrder[] = [];
-  const say = (kind: 'announce' | 'answer', to: Ipv4, echo: number) => {
-    if (discovery.replies <= 0) return;
-    discovery.replies -= 1;
-    send.push({ kind, to, echo });
-  };
-  const proven = hello.echo === discovery.incarnation;
+  const again = known?.incarnation === hello.incarnation ? known : undefined;
+  if (again !== undefined && hello.sequence <= again.sequence) return nothing;
+  if (hello.kind === 'leave') return again === undefined ? nothing : { ...nothing, changed: discovery.peers.delete(hello.id) };
+  if (again !== undefined) discovery.peers.set(hello.id, { ...again, sequence: hello.sequence, heardAt: now });
+  if (hello.echo === discovery.incarnation) return takeProven(discovery, hello, from, now, known);
   // It may be a recording until it answers to us.
-  if (!proven && !isKnown) say('answer', from, hello.incarnation);
-  if (isKnown) discovery.peers.set(hello.id, { ...known, sequence: hello.sequence, heardAt: now });
-  if (!proven) return { ...nothing, send };
-  const peer: Peer = { id: hello.id, addresses: hello.addresses, incarnation: hello.incarnation, sequence: hello.sequence, heardAt: now };
-  if (hello.id === discovery.id) {
-    const ours = isEarlier(discovery, peer);
-    const [winner, loser] = ours ? [discovery.addresses[0], from] : [from, discovery.addresses[0]];
-    if (hello.kind === 'announce') say('answer', from, hello.incarnation);
-    return { ...nothing, send, collision: { id: hello.id, winner, loser, ours: true }, renumber: ours ? undefined : freeId(discovery) };
-  }
-  for (const { id, address } of hello.peers) {
-    if (id !== discovery.id && !discovery.peers.has(id) && !discovery.addresses.includes(address)) say('announce', address, 0);
-  }
-  if (isKnown) return { ...nothing, send };
-  const [mine = from] = peer.addresses;
-  const [theirs = mine] = known?.addresses ?? [];
-  // The same machine started again has its address; another one has to be the earlier.
-  const other = known !== undefined && theirs !== mine;
-  const collision = other ? { id: hello.id, winner: isEarlier(known, peer) ? theirs : mine, loser: isEarlier(known, peer) ? mine : theirs, ours: false } : undefined;
-  if (collision?.winner === theirs && other) return { ...nothing, send, collision };
-  if (known === undefined && discovery.peers.size >= peersMax) return { ...nothing, send };
-  discovery.peers.set(hello.id, peer);
-  say('answer', from, hello.incarnation); // now it can prove us
-  return { ...nothing, send, changed: true, collision };
+  return again === undefined ? { ...nothing, send: reply(discovery, 'answer', from, hello.incarnation) } : nothing;
+}
+
+/** It has heard this very start of ours. */
+function takeProven(discovery: Discovery, hello: Hello, from: Ipv4, now: number, known: Peer | undefined): Found {
+  const { id, addresses, incarnation, sequence } = hello;
+  const peer: Peer = { id, addresses, incarnation, sequence, heardAt: now };
+  if (id === discovery.id) return settleOwn(discovery, peer, from);
+  const send = hello.peers.flatMap(({ id: other, address }) =>
+    other === discovery.id || discovery.peers.has(other) || discovery.addresses.includes(address) ? [] : reply(discovery, 'announce', address, 0),
+  );
+  if (known?.incarnation === incarnation) return { ...nothing, send };
+  const collision = settleOthers(peer, known);
+  if (collision?.loser === addresses[0] || (known === undefined && discovery.peers.size >= peersMax)) return { ...nothing, send, collision };
+  discovery.peers.set(id, peer);
+  return { ...nothing, send: [...send, ...reply(discovery, 'answer', from, incarnation)], changed: true, collision }; // now it can prove us
+}
+
+function reply(discovery: Discovery, kind: 'announce' | 'answer', to: Ipv4, echo: number): HelloOrder[] {
+  if (discovery.replies <= 0) return [];
+  discovery.replies -= 1;
+  return [{ kind, to, echo }];
+}
+
+/** Another machine has our id. It hears of us by the answer to its calls, as everybody does. */
+function settleOwn(discovery: Discovery, peer: Peer, from: Ipv4): Found {
+  const ours = isEarlier(discovery, peer);
+  const [winner, loser] = ours ? [discovery.addresses[0], from] : [from, discovery.addresses[0]];
+  const send = reply(discovery, 'answer', from, peer.incarnation);
+  return { ...nothing, send: ours ? send : [], collision: { id: peer.id, winner, loser, ours: true }, renumber: ours ? undefined : freeId(discovery) };
+}
+
+/** The same machine started again has its address; another one has to be the earlier. */
+function settleOthers(peer: Peer, known: Peer | undefined): Found['collision'] {
+  const [theirs, mine] = [known?.addresses[0], peer.addresses[0]];
+  if (known === undefined || theirs === undefined || mine === undefined || theirs === mine) return undefined;
+  const [winner, loser] = isEarlier(known, peer) ? [theirs, mine] : [mine, theirs];
+  return { id: peer.id, winner, loser, ours: false };
 }
 
 /** Of two nodes with one id the one that started first keeps it: its jobs run already. At the same moment, the lower address. */

@@ -68,7 +68,7 @@ export interface Entry {
 
 const measuredBit = 0x80;
 const u16Max = 0xffff;
-export const u32Max = 0xffffffff;
+const u32Max = 0xffffffff;
 const pageBytes = 4096;
 const rateUnit = 16;
 const bareBytes = 32;
@@ -157,7 +157,11 @@ function flagBits(flags: AdminFlags): number {
 }
 
 function flagsOf(bits: number): AdminFlags {
-  const has = (name: keyof AdminFlags) => (bits & (1 << flagNames.indexOf(name))) !== 0;
+  return flagsWhere((name) => (bits & (1 << flagNames.indexOf(name))) !== 0);
+}
+
+/** The flags of which `has` is true. */
+export function flagsWhere(has: (name: keyof AdminFlags) => boolean): AdminFlags {
   return { stay: has('stay'), lstay: has('lstay'), block: has('block'), quiet: has('quiet'), nomfs: has('nomfs'), expel: has('expel') };
 }
 

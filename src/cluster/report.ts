@@ -1,6 +1,6 @@
 // What a node's agent tells the server: JSON in the body of POST /agent/report. Read by hand, for it comes from the network.
 import { WireError } from '../base/errors.ts';
-import { type AdminFlags, type Facts, flagNames, type Measures, noFlags } from './entry.ts';
+import { type Facts, flagsWhere, type Measures } from './entry.ts';
 import { nodeIdMax } from './map.ts';
 import { type MemberState, type MemberTable, memberStates } from './members.ts';
 
@@ -191,7 +191,7 @@ function parseFacts(fields: ReadonlyMap<string, unknown>): Facts {
   const said = record(fields.get('flags'), 'seen');
   const measures = fields.get('measures');
   return {
-    flags: flagNames.reduce<AdminFlags>((flags, name) => ({ ...flags, [name]: said.get(name) === true }), noFlags),
+    flags: flagsWhere((name) => said.get(name) === true),
     guests: number(fields.get('guests'), 'seen', 0, 0xffff, true),
     version: text(fields.get('version'), 'seen', /^[\w.+-]{1,32}$/),
     speed: number(fields.get('speed'), 'seen', 1, 2 ** 32, true),

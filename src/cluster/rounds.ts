@@ -1,7 +1,18 @@
 // What a member does in a round and upon a datagram. Probing after SWIM (DSN 2002 4): each member asks one other in turn; who does not answer is asked
 // through others, then suspected before all, and may deny it; then it is dead. Load travels in the same datagrams.
 import { type Claim, type Gossip, overrides } from './gossip.ts';
-import { answersMax, believe, learn, type MemberChange, type MemberEvent, type MemberTable, type Outgoing, type Refusal, replaceMap, type Step } from './members.ts';
+import {
+  answersMax,
+  believe,
+  learn,
+  type MemberChange,
+  type MemberEvent,
+  type MemberTable,
+  type Outgoing,
+  type Refusal,
+  replaceMap,
+  type Step,
+} from './members.ts';
 
 /** Members that are asked to try one that does not answer (SWIM's k). */
 const helpers = 3;
@@ -176,27 +187,35 @@ function hear(table: MemberTable, gossip: Gossip, from: number | undefined, now:
   const member = table.members.get(sender);
   if (member === undefined) return { send, changes, refusal: 'stranger' };
   const isNews = incarnation > member.incarnation;
-  const gone = gossip.kind === 'leave';
-  const [own] = gossip.entries;
+  takeNews(table, gossip, now, changes);
+  member.sequence = gossip.sequence;
+  member.provedAt = now;
+  if (gossip.kind === 'leave') {
+    const [own] = gossip.entries;
+    believe(table, { id: sender, state: 'left', incarnation, refutation: own?.refutation ?? member.refutation }, now, changes);
+    return { send, changes, refusal: undefined };
+  }
+  if (gossip.kind === 'relay') prove(table, gossip.subject, now);
+  if (gossip.kind === 'ask') takeFavour(table, gossip, now, send);
+  payFavours(table, sender, send);
+  // A newcomer is answered so that it knows us too, and one who is taken for dead so that it can deny it.
+  if (gossip.kind === 'push') answer(table, send, { kind: 'ack', recipient: sender });
+  else if (isNews || member.state === 'suspect' || member.state === 'dead') answer(table, send, { kind: 'push', recipient: sender });
+  return { send, changes, refusal: undefined };
+}
+
+function takeNews(table: MemberTable, gossip: Gossip, now: number, changes: MemberChange[]): void {
   for (const entry of gossip.entries) if (entry.id !== table.self) learn(table, entry, now, changes);
   for (const claim of gossip.claims) {
     if (claim.id === table.self) deny(table, claim);
     else believe(table, claim, now, changes);
   }
-  if (gone) believe(table, { id: sender, state: 'left', incarnation, refutation: own?.refutation ?? member.refutation }, now, changes);
-  member.sequence = gossip.sequence;
-  member.provedAt = now;
-  if (gone) return { send, changes, refusal: undefined };
-  if (gossip.kind === 'relay') prove(table, gossip.subject, now);
-  if (gossip.kind === 'ask' && gossip.subject !== table.self && table.members.has(gossip.subject) && table.favours.length < favoursMax) {
-    table.favours.push({ subject: gossip.subject, requester: sender, at: now });
-    answer(table, send, { kind: 'push', recipient: gossip.subject });
-  }
-  payFavours(table, sender, send);
-  // A newcomer is answered so that it knows us too, and one who is taken for dead so that it can deny it.
-  if (gossip.kind === 'push' || (gossip.kind === 'ask' && gossip.subject === table.self)) answer(table, send, { kind: 'ack', recipient: sender });
-  else if (isNews || member.state === 'suspect' || member.state === 'dead') answer(table, send, { kind: 'push', recipient: sender });
-  return { send, changes, refusal: undefined };
+}
+
+function takeFavour(table: MemberTable, { subject, sender }: Gossip, now: number, send: Outgoing[]): void {
+  if (!table.members.has(subject) || table.favours.length >= favoursMax) return;
+  table.favours.push({ subject, requester: sender, at: now });
+  answer(table, send, { kind: 'push', recipient: subject });
 }
 
 function refuse(table: MemberTable, gossip: Gossip, from: number | undefined): Refusal | undefined {

@@ -62,7 +62,7 @@ export interface Launched {
 
 export function launch(place: Workplace, name: string, args: readonly string[]): Launched {
   const socket = join(place.path, `${name}.sock`);
-  const child = spawn(process.execPath, [place.bundle, '--socket', socket, ...args], {
+  const child = spawn(process.execPath, [place.bundle, '--socket', socket, '--state-dir', join(place.path, `${name}.state`), '--hpc', 'none', ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, PATH: `${place.path}:${process.env['PATH']}`, JOURNAL_STREAM: undefined },
   });

@@ -39,7 +39,7 @@ describe('the pause after a failure', () => {
 describe('a reporter', () => {
   const report: AgentReport = {
     ...{ name: 'n1', id: 1, incarnation: 1, stage: 'agent', system: 'starting', uptime: 1, load: 0, cpus: 1, memory: { total: 1, available: 1 } },
-    ...{ counts: { unknown: 0, alive: 0, suspect: 0, dead: 0, left: 0 }, members: [], version: '0.1.0' },
+    ...{ counts: { unknown: 0, alive: 0, suspect: 0, dead: 0, left: 0 }, members: [], seen: [], version: '0.1.0' },
   };
 
   test('takes an answer that is no success for a failure, says so once, and says when it is over', async () => {

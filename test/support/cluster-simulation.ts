@@ -43,7 +43,7 @@ const facts: Facts = {
 };
 
 /** mulberry32: small, seeded, and good enough to choose peers. */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
