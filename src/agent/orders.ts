@@ -8,7 +8,7 @@ import { orderKey } from '../cluster/key.ts';
 import { decodeOrders, encodeResults, type Order, type OrderResult, resultsPath, type Taken, takeOrders } from '../cluster/orders.ts';
 
 /** mosctl answers at once; only expel waits, and who orders it from afar does not. */
-const commandTimeout = 10_000;
+const commandTimeout = 30_000;
 const answerTimeout = 3000;
 /** Status of a tool that did not end by itself. */
 const cutOff = 2;

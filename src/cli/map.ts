@@ -17,7 +17,7 @@ interface MapOptions {
 export function mapCommand(): Command {
   return new Command('map')
     .description('print the openmosix.map that all nodes share')
-    .option('--registry', "print what farm.yaml gives, whatever the overlays have")
+    .option('--registry', 'print what farm.yaml gives, whatever the overlays have')
     .option('--check <file>', 'compare a map with farm.yaml; 1 if they disagree')
     .option('--import <file>', 'print a map of MOSIX2 or openMosix as an openmosix.map')
     .action((options: MapOptions, command: Command) => {

@@ -140,7 +140,11 @@ export function formatEntries(entries: readonly MapEntry[]): string {
   return lines.map((line) => `${line}\n`).join('');
 }
 
-function continues(before: { readonly id: number; readonly address: Ipv4 | undefined; readonly count: number }, id: number, address: Ipv4 | undefined): boolean {
+function continues(
+  before: { readonly id: number; readonly address: Ipv4 | undefined; readonly count: number },
+  id: number,
+  address: Ipv4 | undefined,
+): boolean {
   if (before.address === undefined || address === undefined) return false;
   return before.id + before.count === id && ipv4Number(before.address) + before.count === ipv4Number(address);
 }

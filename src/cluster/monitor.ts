@@ -64,7 +64,8 @@ export const helpLines: readonly string[] = [
 /** The lines of the screen: `rows` of them, none longer than `columns`, printable ASCII only. Total for every size. */
 export function screen(nodes: readonly MonitorNode[], view: MonitorView, size: ScreenSize): readonly string[] {
   const { columns, rows } = size;
-  const lines = columns < smallest.columns || rows < smallest.rows ? [`needs ${smallest.columns}x${smallest.rows}`] : view.help ? helpLines : chart(nodes, view, size);
+  const lines =
+    columns < smallest.columns || rows < smallest.rows ? [`needs ${smallest.columns}x${smallest.rows}`] : view.help ? helpLines : chart(nodes, view, size);
   return Array.from({ length: rows }, (_, row) => (lines[row] ?? '').slice(0, columns).trimEnd());
 }
 
@@ -115,7 +116,7 @@ function slotColumns(shown: readonly MonitorNode[], layout: Layout, room: number
   return order.find((slot) => slot.columns * shown.length <= room) ?? slots.tight;
 }
 
-function valueOf(node: MonitorNode, metric: Metric): number {
+function shownValue(node: MonitorNode, metric: Metric): number {
   const { memory } = node;
   if (metric === 'speed') return node.speed;
   if (metric === 'memory' || metric === 'raw') return memory.total / mebibyte;
@@ -129,7 +130,10 @@ const roundSteps: readonly number[] = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8];
 /** The value at the upper end of the axis. */
 function ceiling(nodes: readonly MonitorNode[], metric: Metric): number {
   if (metric === 'util') return 100;
-  const most = Math.max(metric === 'load' || metric === 'log' ? 1 : 10, ...nodes.filter(({ status }) => isThere(status)).map((node) => valueOf(node, metric)));
+  const most = Math.max(
+    metric === 'load' || metric === 'log' ? 1 : 10,
+    ...nodes.filter(({ status }) => isThere(status)).map((node) => shownValue(node, metric)),
+  );
   const power = 10 ** Math.floor(Math.log10(most));
   return (roundSteps.find((step) => step * power >= most) ?? 10) * power;
 }
@@ -142,7 +146,7 @@ function share(value: number, top: number, metric: Metric): number {
 
 /** From the bottom up. A dead node says so upright. */
 function bar(node: MonitorNode, metric: Metric, top: number, height: number): Column {
-  const value = valueOf(node, metric);
+  const value = shownValue(node, metric);
   const common = { id: node.id, value, node };
   if (!isThere(node.status)) return { ...common, cells: [...(node.status === 'left' ? 'LEFT' : 'DEAD')].reverse().join('') };
   const filled = Math.round(share(value, top, metric) * height);

@@ -11,8 +11,8 @@ export const resultsPath = '/agent/results';
 
 /** What answers a report when there is something to do; bytes. A dozen words for each of sixteen orders. */
 export const ordersBytesMax = 64 * 1024;
-/** Of a POST of results, bytes. */
-export const resultsBytesMax = 256 * 1024;
+/** Of a POST of results, bytes: sixteen, each with two full texts. */
+const resultsBytesMax = 512 * 1024;
 
 const ordersMax = 16;
 const wordsMax = 8;
@@ -84,6 +84,7 @@ export function encodeResults({ node, incarnation, results }: Results, key: Buff
 
 /** Throws `WireError` `order.signature` or `order.shape`. Whose results they are is known before: another's have another signature. */
 export function decodeResults(text: string, node: number, incarnation: number, keys: readonly Buffer[]): readonly OrderResult[] {
+  if (text.length > resultsBytesMax) throw new WireError('order.shape', 0, `${text.length} characters of results`);
   return list(opened(`results of ${node} ${incarnation}`, text, keys), ordersMax).map((fields) => ({
     number: whole(fields.get('number'), 1, Number.MAX_SAFE_INTEGER),
     status: whole(fields.get('status'), 0, 255),

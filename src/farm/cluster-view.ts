@@ -1,7 +1,7 @@
 // The cluster as the server sees it, through what its nodes tell of each other: the freshest word on every node. Rules; bounded by the ids there are.
 import type { Facts } from '../cluster/entry.ts';
-import type { MonitorNode } from '../cluster/monitor.ts';
 import type { MemberState } from '../cluster/members.ts';
+import type { MonitorNode } from '../cluster/monitor.ts';
 import type { SeenMember } from '../cluster/report.ts';
 
 export interface ClusterWord {

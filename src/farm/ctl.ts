@@ -7,7 +7,7 @@ import type { HttpRequest } from '../boot/http.ts';
 import { wordsComplaint } from '../cluster/orders.ts';
 import { controlSocket } from './directory.ts';
 import type { Farm } from './farm.ts';
-import { type Orders, orderPatience, type Outcome } from './orders.ts';
+import { type Orders, type Outcome, orderPatience } from './orders.ts';
 
 /** The resource of the control socket that takes orders (POST) and answers when all nodes have, or have not. */
 export const ctlPath = '/ctl';

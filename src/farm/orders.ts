@@ -2,8 +2,8 @@
 import { FarmError } from '../base/errors.ts';
 import { encodeOrders, type Order, type OrderResult } from '../cluster/orders.ts';
 
-/** Longer than three reports of a node are apart. */
-export const orderPatience = 20_000;
+/** Longer than three reports of a node are apart, and than a busy node needs for a command. */
+export const orderPatience = 60_000;
 
 /** Orders to one node that wait. */
 const waitingMax = 16;

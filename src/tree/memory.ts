@@ -27,9 +27,11 @@ export type LiveObject = LiveFile | LiveDirectory | LiveLink;
 
 /**
  * How long a text that was shown stays as it is, ms: a client asks for the size, then for the bytes, perhaps in pieces, and all of it has to be one text.
- * Shorter than the second at which a cluster's values change.
+ * On a busy machine there is half a second between the two. So it stays while it is looked at again and again, but not longer than the second at which
+ * a cluster's values change.
  */
-const steady = 100;
+const steady = 500;
+const steadyMax = 1000;
 
 /** After open(O_TRUNC) a file is empty until it is written, but no longer than this, ms: `: > FILE` writes nothing. */
 const truncated = 1000;
@@ -53,8 +55,9 @@ interface Named {
 interface Shown {
   readonly bytes: Buffer;
   readonly time: Timestamp;
-  /** Clock time until which it is told again without looking. */
-  readonly until: number;
+  /** Clock times: when it was made, and until when it is told again without looking. */
+  readonly madeAt: number;
+  until: number;
 }
 
 const rootId = 1;
@@ -220,7 +223,10 @@ export class LiveTree implements Tree {
   private look(id: ObjectId, object: LiveFile | LiveDirectory): Shown {
     const shown = this.shown.get(id);
     const now = this.clock.now();
-    if (shown !== undefined && now < shown.until && now >= shown.until - truncated) return shown;
+    if (shown !== undefined && now < shown.until && now >= shown.madeAt) {
+      shown.until = Math.max(shown.until, Math.min(now + steady, shown.madeAt + steadyMax));
+      return shown;
+    }
     const text = object.kind === 'file' ? object.read() : [...object.names()].join('/');
     return this.show(id, Buffer.from(text, 'utf8'), steady);
   }
@@ -228,7 +234,8 @@ export class LiveTree implements Tree {
   private show(id: ObjectId, bytes: Buffer, milliseconds: number): Shown {
     const before = this.shown.get(id);
     const time = before?.bytes.equals(bytes) === true ? before.time : this.now();
-    const shown = { bytes, time, until: this.clock.now() + milliseconds };
+    const madeAt = this.clock.now();
+    const shown = { bytes, time, madeAt, until: madeAt + milliseconds };
     this.shown.delete(id);
     this.shown.set(id, shown);
     if (this.shown.size > shownMax) for (const oldest of this.shown.keys()) return this.forget(oldest, shown);

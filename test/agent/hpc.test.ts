@@ -1,5 +1,6 @@
 // /hpc over NFS as any client sees it: what the files say, what writing them does, and what a client that caches may keep.
 import { beforeEach, describe, expect, test } from 'vitest';
+import { isNfsMount } from '../../src/agent/hpc/mount.ts';
 import { hpcTree } from '../../src/agent/hpc/tree.ts';
 import { LiveTree } from '../../src/tree/memory.ts';
 import { HpcCluster } from '../support/hpc-cluster.ts';
@@ -22,7 +23,7 @@ beforeEach(() => {
   logged = [];
   const clock = { now: () => now };
   tree = new LiveTree(
-    hpcTree(cluster, (level, event, fields) => void logged.push([level, event, fields])),
+    hpcTree(cluster, (level, event, fields) => void logged.push([level, event, fields]), clock),
     1,
     clock,
   );
@@ -104,7 +105,12 @@ describe('/hpc', () => {
   });
 
   test('info/nodes has all of every node, one a line, for programs that would else open a thousand files', async () => {
-    expect((await cat('info/nodes')).trim().split('\n').map((line) => JSON.parse(line))).toEqual(cluster.list);
+    expect(
+      (await cat('info/nodes'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual(cluster.list);
     expect(JSON.parse(await cat('info/self'))).toEqual({ ...cluster.self(), gateways: 0 });
   });
 
@@ -147,7 +153,7 @@ describe('writing', () => {
 
   test('a map into admin/config is read back in its canonical text', async () => {
     expect(await echo('# mine\n2  10.11.0.12 1\n1 10.11.0.11 1\n', 'admin/config')).toBe(ok);
-    now += 200;
+    now += 1000;
     expect(await cat('admin/config')).toBe('1 10.11.0.11 2\n');
   });
 
@@ -189,10 +195,10 @@ describe('writing', () => {
 describe('a client that caches', () => {
   test('sees a later mtime when the text is another, and the same while it is not', async () => {
     const first = await mtime('nodes/2/load');
-    now += 500;
+    now += 1100;
     expect(await mtime('nodes/2/load')).toEqual(first);
     cluster.change(2, { load: 381 });
-    now += 500;
+    now += 1100;
     expect(await mtime('nodes/2/load')).not.toEqual(first);
     expect(await cat('nodes/2/load')).toBe('381\n');
   });
@@ -204,22 +210,39 @@ describe('a client that caches', () => {
     now += 20;
     expect((await world.client.read(file, 0, 4096)).data!.toString()).toBe('380\n');
     expect(attributes!.size).toBe(4);
-    now += 100;
+    now += 500;
     expect(await cat('nodes/2/load')).toBe('12345\n');
+  });
+
+  test('that reads a long file piece by piece gets one text, for a second', async () => {
+    const file = await handle('info/nodes');
+    const pieces: string[] = [];
+    for (let offset = 0; offset < 2000; offset += 250) {
+      cluster.change(2, { load: 1000 + offset });
+      pieces.push((await world.client.read(file, offset, 250)).data!.toString());
+      now += 90;
+    }
+    expect(JSON.parse(pieces.join('').split('\n')[1]!)).toMatchObject({ id: 2, load: 380 });
+    for (let looks = 0; looks < 20; looks += 1, now += 90) await world.client.getattr(file);
+    expect(await cat('info/nodes')).toContain('"load":2750');
   });
 
   test('sees the directory of a node that has come, and no longer that of one that has gone', async () => {
     const old = await handle('nodes/5/load');
     const before = await mtime('nodes');
     cluster.list = cluster.list.filter(({ id }) => id !== 5).concat({ ...cluster.self(), id: 9 });
-    now += 200;
+    now += 1000;
     expect((await names('nodes')).sort()).toEqual(['1', '2', '3', '9']);
     expect(await mtime('nodes')).not.toEqual(before);
     expect((await world.client.getattr(old)).status).toBe(stale);
   });
 
   test('finds the same objects in another start of the agent', async () => {
-    const again = new LiveTree(hpcTree(cluster, () => {}), 1, { now: () => now });
+    const again = new LiveTree(
+      hpcTree(cluster, () => {}, { now: () => now }),
+      1,
+      { now: () => now },
+    );
     const id = (which: LiveTree, path: string) => path.split('/').reduce((at, name) => which.lookup(at, name), which.root);
     for (const path of ['admin/stay', 'nodes/3/load', 'info']) expect(id(again, path)).toBe(id(tree, path));
   });
@@ -235,5 +258,22 @@ describe('a client that caches', () => {
       cookie = entries!.at(-1)!.cookie;
     }
     expect(pieces.filter((name) => name !== '.' && name !== '..')).toEqual(whole);
+  });
+});
+
+describe('the mount of an agent that was killed', () => {
+  const mountinfo = `22 1 0:21 / / rw,relatime shared:1 - nfs 10.11.0.1:/debian-13 rw,vers=3
+40 22 0:35 / /hpc rw,nosuid - nfs 127.0.0.1:/hpc rw,soft
+41 22 0:36 / /data rw - ext4 /dev/sda1 rw
+`;
+
+  test.each([
+    ['/hpc', true],
+    ['/', true],
+    ['/data', false],
+    ['/hp', false],
+    ['/hpc2', false],
+  ])('%s: %s', (at, expected) => {
+    expect(isNfsMount(mountinfo, at)).toBe(expected);
   });
 });

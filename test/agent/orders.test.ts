@@ -26,7 +26,15 @@ let posts = 0;
 beforeAll(async () => {
   place = mkdtempSync(join(tmpdir(), 'farm-orders-'));
   const entry = fileURLToPath(new URL('../../src/agent/tools/main.ts', import.meta.url));
-  await build({ entryPoints: [entry], outfile: join(place, 'farm-tools.mjs'), bundle: true, platform: 'node', format: 'esm', target: 'node20', logLevel: 'error' });
+  await build({
+    entryPoints: [entry],
+    outfile: join(place, 'farm-tools.mjs'),
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'error',
+  });
   for (const directory of ['info', 'admin']) mkdirSync(join(place, directory));
   writeFileSync(join(place, 'info/self'), JSON.stringify({ ...hpcNode(3), gateways: 0 }));
   writeFileSync(join(place, 'info/nodes'), `${JSON.stringify(hpcNode(3))}\n`);

@@ -211,7 +211,10 @@ describe('mosctl', () => {
   });
 
   test('ends with a sentence whatever the words', async () => {
-    const word = fc.oneof(fc.constantFrom('status', 'getload', 'whois', 'setspeed', 'isup', '1', '0', '10.11.0.12', '__proto__', 'constructor', ''), fc.string({ maxLength: 8 }));
+    const word = fc.oneof(
+      fc.constantFrom('status', 'getload', 'whois', 'setspeed', 'isup', '1', '0', '10.11.0.12', '__proto__', 'constructor', ''),
+      fc.string({ maxLength: 8 }),
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(word, { maxLength: 3 }), async (words) => {
         const { status, out, complaint } = await world.run(mosctl, ...words);
@@ -243,7 +246,10 @@ describe('mps', () => {
   });
 
   test('has the columns of migration with --ominfo', () => {
-    expect(table(ps, 0, '--ominfo').split('\n').slice(0, 2)).toEqual(['    PID NODE NMIGS LOCK CANTMOVE COMMAND', '      1    0     - -    -        /sbin/init splash']);
+    expect(table(ps, 0, '--ominfo').split('\n').slice(0, 2)).toEqual([
+      '    PID NODE NMIGS LOCK CANTMOVE COMMAND',
+      '      1    0     - -    -        /sbin/init splash',
+    ]);
     expect(table(ps, 0, '--ominfol').split('\n')[1]).toBe('      1    0     - -    -        ?        /sbin/init splash');
   });
 
@@ -256,7 +262,8 @@ describe('mps', () => {
 
 describe('mtop', () => {
   test('puts N# behind PID, in the heading and in every row below it', () => {
-    const frame = 'top - 12:00:00 up 1 day\nTasks:  2 total\n\n    PID USER      PR  NI %CPU COMMAND\n      1 root      20   0  0.0 init\n   4711 eva       20   0 99.0 awk';
+    const frame =
+      'top - 12:00:00 up 1 day\nTasks:  2 total\n\n    PID USER      PR  NI %CPU COMMAND\n      1 root      20   0  0.0 init\n   4711 eva       20   0 99.0 awk';
     expect(withNodes(frame, 0)).toEqual([
       'top - 12:00:00 up 1 day',
       'Tasks:  2 total',

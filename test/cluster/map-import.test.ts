@@ -15,7 +15,11 @@ describe('the canonical text', () => {
     ['what continues is one line', '2 10.0.0.2 3\n1 10.0.0.1 1\n5 10.0.0.5 1\n', '1 10.0.0.1 5\n'],
     ['what has a gap in ids or addresses is not', '1 10.0.0.1 1\n2 10.0.0.3 1\n4 10.0.0.4 1\n', '1 10.0.0.1 1\n2 10.0.0.3 1\n4 10.0.0.4 1\n'],
     ['names stay names', '1 n1 1\n2 10.0.0.2 01\n', '1 n1 1\n2 10.0.0.2 1\n'],
-    ['aliases stand behind their node', '2 10.1.0.2 0\n2 10.1.0.1 alias\n1 10.0.0.1 1\n2 10.0.0.2 1\n9 n9 1\n', '1 10.0.0.1 2\n2 10.1.0.1 ALIAS\n2 10.1.0.2 ALIAS\n9 n9 1\n'],
+    [
+      'aliases stand behind their node',
+      '2 10.1.0.2 0\n2 10.1.0.1 alias\n1 10.0.0.1 1\n2 10.0.0.2 1\n9 n9 1\n',
+      '1 10.0.0.1 2\n2 10.1.0.1 ALIAS\n2 10.1.0.2 ALIAS\n9 n9 1\n',
+    ],
     ['of nothing is nothing', '# only words\n', ''],
   ])('%s', (_what, text, expected) => {
     expect(canonical(text)).toBe(expected);
@@ -23,7 +27,10 @@ describe('the canonical text', () => {
 
   /** Maps that are right, in any order and any spelling. */
   const maps = fc
-    .tuple(fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 0, max: 2 }), fc.boolean(), fc.boolean()), { maxLength: 20 }), fc.infiniteStream(fc.nat()))
+    .tuple(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 0, max: 2 }), fc.boolean(), fc.boolean()), { maxLength: 20 }),
+      fc.infiniteStream(fc.nat()),
+    )
     .map(([blocks, salt]) => {
       let id = 1;
       let address = 0x0a000001;
@@ -34,7 +41,11 @@ describe('the canonical text', () => {
         address += count + (gap === 2 ? 1 : 0);
         return own;
       });
-      return lines.map((line) => ({ line, rank: salt.next().value ?? 0 })).sort((a, b) => a.rank - b.rank).map(({ line }) => line).join('\n');
+      return lines
+        .map((line) => ({ line, rank: salt.next().value ?? 0 }))
+        .sort((a, b) => a.rank - b.rank)
+        .map(({ line }) => line)
+        .join('\n');
     });
 
   test('says the same as the map, and is its own canonical text', () => {
@@ -81,7 +92,10 @@ describe('importing', () => {
   });
 
   test('reads or refuses every text, and what it gives is canonical', () => {
-    const word = fc.oneof(fc.constantFrom('1', '2', '10.0.0.1', '10.0.0.9', 'n1', 'ALIAS', 'o', 'p', 'op', '#', '\n', '\n', 'part=1'), fc.string({ maxLength: 4 }));
+    const word = fc.oneof(
+      fc.constantFrom('1', '2', '10.0.0.1', '10.0.0.9', 'n1', 'ALIAS', 'o', 'p', 'op', '#', '\n', '\n', 'part=1'),
+      fc.string({ maxLength: 4 }),
+    );
     fc.assert(
       fc.property(fc.array(word, { maxLength: 12 }), (words) => {
         try {

@@ -35,7 +35,12 @@ const screens: readonly (readonly [string, readonly MonitorNode[], Partial<Monit
 describe('the screen', () => {
   test('is as test/golden/mosmon.txt has it', () => {
     const text = screens
-      .map(([title, nodes, view, size]) => `== ${title} ==\n${screen(nodes, { ...firstView, ...view }, size).join('\n').trimEnd()}\n`)
+      .map(
+        ([title, nodes, view, size]) =>
+          `== ${title} ==\n${screen(nodes, { ...firstView, ...view }, size)
+            .join('\n')
+            .trimEnd()}\n`,
+      )
       .join('\n');
     if (process.env['UPDATE_GOLDEN'] !== undefined) writeFileSync(goldenPath, text);
     expect(text).toBe(readFileSync(goldenPath, 'utf8'));
@@ -68,7 +73,11 @@ describe('the screen', () => {
 
   test('has a taller bar for more load', () => {
     const heights = (loads: readonly number[]) => {
-      const lines = screen(loads.map((load, index) => hpcNode(index + 1, { load })), { ...firstView, layout: 'tight' }, paper);
+      const lines = screen(
+        loads.map((load, index) => hpcNode(index + 1, { load })),
+        { ...firstView, layout: 'tight' },
+        paper,
+      );
       return loads.map((_, index) => lines.filter((line) => line[9 + index] === '#').length);
     };
     expect(heights([0, 100, 200, 400])).toEqual([0, 5, 11, 21]);
@@ -76,7 +85,7 @@ describe('the screen', () => {
 });
 
 describe('keys', () => {
-  const after = (keys: string, view: MonitorView = firstView, nodes: readonly MonitorNode[] = many(30)): MonitorView | 'quit' => {
+  const typing = (keys: string, view: MonitorView = firstView, nodes: readonly MonitorNode[] = many(30)): MonitorView | 'quit' => {
     let now = view;
     let typed: string | undefined;
     for (const key of keysOf(keys)) {
@@ -114,14 +123,14 @@ describe('keys', () => {
     ['\u001b[6~\u001b[5~', { from: 1 }],
     ['x\u001b[1;5P', {}],
   ])('%j', (keys, change) => {
-    expect(after(keys)).toEqual({ ...firstView, ...change });
+    expect(typing(keys)).toEqual({ ...firstView, ...change });
   });
 
   test.each(['q', '\u0003', 'mq'])('%j ends it', (keys) => {
-    expect(after(keys)).toBe('quit');
+    expect(typing(keys)).toBe('quit');
   });
 
   test('scrolling in an empty cluster goes nowhere', () => {
-    expect(after('\u001b[C', firstView, [])).toEqual(firstView);
+    expect(typing('\u001b[C', firstView, [])).toEqual(firstView);
   });
 });

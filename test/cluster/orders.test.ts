@@ -42,13 +42,20 @@ describe('orders', () => {
   });
 
   test('no text crashes the reader', () => {
-    untilFuzzed(fc.oneof(fc.string(), fc.string().map((text) => `${'0'.repeat(64)} ${text}`)), (text) => {
-      expect(() => decodeOrders(text, [key])).toThrow(WireError);
-    });
+    untilFuzzed(
+      fc.oneof(
+        fc.string(),
+        fc.string().map((text) => `${'0'.repeat(64)} ${text}`),
+      ),
+      (text) => {
+        expect(() => decodeOrders(text, [key])).toThrow(WireError);
+      },
+    );
   });
 
   test('have words that are an argument of mosctl and nothing a shell could mistake', () => {
-    for (const words of [['stay'], ['-stay'], ['whois', '10.11.0.12'], ['whois', 'n1.farm.lan'], ['setspeed', '500']]) expect(wordsComplaint(words)).toBeUndefined();
+    for (const words of [['stay'], ['-stay'], ['whois', '10.11.0.12'], ['whois', 'n1.farm.lan'], ['setspeed', '500']])
+      expect(wordsComplaint(words)).toBeUndefined();
     for (const words of [[], [''], ['a;b'], ['a\n'], ['x'.repeat(65)]]) expect(wordsComplaint(words)).toMatch(/\w/);
   });
 });
@@ -72,7 +79,10 @@ describe('an agent takes', () => {
         let state = { ...taken, last: 0 };
         const done: number[] = [];
         for (const numbers of bodies) {
-          const step = takeOrders(state, numbers.map((number) => order(number)));
+          const step = takeOrders(
+            state,
+            numbers.map((number) => order(number)),
+          );
           done.push(...step.fresh.map(({ number }) => number));
           state = step.taken;
         }

@@ -33,7 +33,12 @@ export function fourNodes(): HpcNode[] {
   return [
     hpcNode(1, { load: 25, utilization: 0.12 }),
     hpcNode(2, { load: 380, cpus: 4, speed: 21_500, utilization: 0.96, age: 800, pressure: { cpu: 12.5, memory: 0, io: 1.25 } }),
-    hpcNode(3, { load: 104, flags: { ...noFlags, stay: true, block: true }, age: 1900, memory: { total: 1024 * mebibyte, free: 100 * mebibyte, usable: 64 * mebibyte, swapTotal: 512 * mebibyte, swapFree: 256 * mebibyte } }),
+    hpcNode(3, {
+      load: 104,
+      flags: { ...noFlags, stay: true, block: true },
+      age: 1900,
+      memory: { total: 1024 * mebibyte, free: 100 * mebibyte, usable: 64 * mebibyte, swapTotal: 512 * mebibyte, swapFree: 256 * mebibyte },
+    }),
     hpcNode(5, { status: 'down', age: 61_000 }),
   ];
 }

@@ -1,6 +1,7 @@
 // Runs on a node in a boot test: /hpc of a made-up cluster, served and mounted as the agent does it. Bundled; says `ready` on stdout.
-import { openAgentLog } from '../../src/agent/log.ts';
+
 import { startHpc } from '../../src/agent/hpc/server.ts';
+import { openAgentLog } from '../../src/agent/log.ts';
 import { HpcCluster } from './hpc-cluster.ts';
 
 const [mountPoint = '/hpc', port = '4661'] = process.argv.slice(2);

@@ -3,6 +3,7 @@ import { hpcTree } from '../../src/agent/hpc/tree.ts';
 import { openHpc, type TextFiles } from '../../src/agent/tools/hpc.ts';
 import type { LocalAddress, Tool, World } from '../../src/agent/tools/tool.ts';
 import { ipv4 } from '../../src/base/addresses.ts';
+import type { Clock } from '../../src/base/clock.ts';
 import { FarmError } from '../../src/base/errors.ts';
 import { LiveTree } from '../../src/tree/memory.ts';
 import { TreeError } from '../../src/tree/tree.ts';
@@ -32,7 +33,17 @@ export function local(name: string, address: string): LocalAddress {
 export function toolWorld(): ToolWorld {
   let now = 1_000_000;
   const cluster = new HpcCluster();
-  const tree = new LiveTree(hpcTree(cluster, () => {}), 1, { now: () => (now += 1000) });
+  const clock: Clock = {
+    now() {
+      now += 1000;
+      return now;
+    },
+  };
+  const tree = new LiveTree(
+    hpcTree(cluster, () => {}, clock),
+    1,
+    clock,
+  );
   const files = new Map([['/etc/hosts', '127.0.0.1 localhost\n10.11.0.11 n1\n']]);
   const made: ToolWorld = {
     cluster,
@@ -60,7 +71,10 @@ export function toolWorld(): ToolWorld {
         complain: (text) => {
           complaint += text;
         },
-        pause: async () => (pauses += 1) >= made.patience,
+        async pause() {
+          pauses += 1;
+          return pauses >= made.patience;
+        },
       };
       try {
         return { status: await tool(args, world), out, complaint };

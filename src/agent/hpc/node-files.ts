@@ -25,7 +25,7 @@ const texts: Readonly<Record<string, (node: HpcNode) => string>> = {
   util: measured(utilizability),
   // Ours.
   address: ({ address }) => address,
-  age: ({ age }) => String(Math.round(age)),
+  age: ({ age }) => String(Number.isFinite(age) ? Math.round(age) : -1),
   busy: measured(({ utilization }) => utilization * 100),
   guests: measured(({ guests }) => guests),
   name: ({ name }) => name,
@@ -40,8 +40,6 @@ const names = Object.keys(texts);
 
 /** The directory of the node that `find` gives, asked anew for each file. */
 export function nodeDirectory(find: () => HpcNode): LiveObject {
-  const files = new Map<string, LiveFile>(
-    Object.entries(texts).map(([name, text]) => [name, { kind: 'file', read: () => `${text(find())}\n` }] as const),
-  );
+  const files = new Map<string, LiveFile>(Object.entries(texts).map(([name, text]) => [name, { kind: 'file', read: () => `${text(find())}\n` }] as const));
   return { kind: 'directory', names: () => names, child: (name) => files.get(name) };
 }

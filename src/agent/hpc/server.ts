@@ -13,10 +13,14 @@ import type { HpcSource } from './source.ts';
 import { hpcTree } from './tree.ts';
 
 /** Beside openMosix's migration daemon at 4660, and never heard outside of the machine. */
-export const defaultHpcPort = 4661;
+const defaultHpcPort = 4661;
 
 const loopback: Ipv4 = ipv4('127.0.0.1');
 const exportPath = '/hpc';
+
+/** For ten minutes; a kernel without an NFS client does not get one later. */
+const mountTries = 60;
+const mountPause = 10_000;
 
 /** One tree, one layout: the same in every start, so that a mount outlives the agent. Another layout takes the next. */
 const layout = 1;
@@ -45,9 +49,11 @@ export interface HpcService extends Service {
  */
 export async function startHpc(source: HpcSource, options: HpcOptions): Promise<HpcService> {
   const { log, mountPoint, clock = systemClock } = options;
-  const tree = new LiveTree(hpcTree(source, log), layout, clock);
+  const tree = new LiveTree(hpcTree(source, log, clock), layout, clock);
   const exports: NfsExports = {
-    mount: (client, path) => (client === loopback && path === exportPath ? { owner, tree } : undefined),
+    // libnfs mounts the directory of the file that it wants.
+    mount: (client, path) =>
+      client === loopback && `${path}/`.startsWith(`${exportPath}/`) ? { owner, tree, within: path.slice(exportPath.length) } : undefined,
     view: (asked, generation, client) => (asked === owner && generation === layout && client === loopback ? tree : undefined),
     paths: () => [exportPath],
   };
@@ -62,28 +68,43 @@ export async function startHpc(source: HpcSource, options: HpcOptions): Promise<
     log,
     clock,
   });
-  const mounted = mountPoint !== undefined && (await mountHere(mountPoint, nfs.port, exportPath).then(told(mountPoint, log), untold(mountPoint, log)));
+  const mount = mountPoint === undefined ? undefined : await keepMounted(mountPoint, nfs.port, log);
   return {
     ...nfs,
     name: 'hpc',
     async close() {
       // First, while there is somebody to answer.
-      if (mounted) await unmount(mountPoint).catch((error: unknown) => log('warn', 'hpc.not-unmounted', { at: mountPoint, reason: sentence(error) }));
+      await mount?.end();
       await nfs.close();
     },
   };
 }
 
-function told(at: string, log: Log): () => true {
-  return () => {
-    log('info', 'hpc.mounted', { at });
-    return true;
+/** Mounts, and if that fails tries again now and then: a node that boots may be too busy to answer itself in time. */
+async function keepMounted(at: string, port: number, log: Log): Promise<{ readonly end: () => Promise<void> }> {
+  let mounted = false;
+  let timer: NodeJS.Timeout | undefined;
+  let trying: Promise<void> = Promise.resolve();
+  const attempt = async (left: number): Promise<void> => {
+    try {
+      await mountHere(at, port, exportPath);
+      mounted = true;
+      log('info', 'hpc.mounted', { at });
+    } catch (error) {
+      if (left === mountTries) log('warn', 'hpc.not-mounted', { at, reason: sentence(error), hint: error instanceof FarmError ? error.hint : undefined });
+      if (left <= 1) return;
+      timer = setTimeout(() => {
+        trying = attempt(left - 1);
+      }, mountPause);
+    }
   };
-}
-
-function untold(at: string, log: Log): (error: unknown) => false {
-  return (error) => {
-    log('warn', 'hpc.not-mounted', { at, reason: sentence(error), hint: error instanceof FarmError ? error.hint : undefined });
-    return false;
+  await attempt(mountTries);
+  return {
+    async end() {
+      clearTimeout(timer);
+      await trying;
+      clearTimeout(timer);
+      if (mounted) await unmount(at).catch((error: unknown) => log('warn', 'hpc.not-unmounted', { at, reason: sentence(error) }));
+    },
   };
 }

@@ -1,4 +1,5 @@
 // /hpc: openMosix's /proc/hpc as a tree of live files. Facts sheet 4.1 to 4.5; docs/reference/hpc.md is the page for users.
+import type { Clock } from '../../base/clock.ts';
 import { FarmError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { LiveDirectory, LiveFile, LiveObject } from '../../tree/memory.ts';
@@ -11,25 +12,41 @@ const gatewaysMax = 2;
 /** As large as the gossip's field; openMosix has no limit, and a thousand yardsticks are not built yet. */
 const speedMax = 10_000_000;
 
+/** How long one list of the nodes serves, ms: `ls -lR` of 2,000 nodes would else make it a hundred thousand times. */
+const listTime = 100;
+
 const flags: readonly (keyof AdminFlags)[] = ['stay', 'lstay', 'block', 'quiet', 'nomfs'];
 
 /** The tree of `source`. A write that is refused is EINVAL for the writer, and its sentence is logged. */
-export function hpcTree(source: HpcSource, log: Log): LiveDirectory {
+export function hpcTree(source: HpcSource, log: Log, clock: Clock): LiveDirectory {
   let refused = '';
+  let known: { readonly at: number; readonly byId: ReadonlyMap<string, HpcNode> } | undefined;
+  const nodes = (): ReadonlyMap<string, HpcNode> => {
+    const at = clock.now();
+    if (known === undefined || at < known.at || at >= known.at + listTime) known = { at, byId: new Map(source.nodes().map((node) => [String(node.id), node])) };
+    return known.byId;
+  };
   const refuse = (file: string, error: FarmError): void => {
     const { code, hint, message: reason } = error;
     refused = `${file}: ${reason}\n${hint === undefined ? '' : `  ${hint}\n`}`;
     log('warn', 'hpc.refused', { file, code, reason, hint });
   };
   return directory({
-    admin: adminDirectory(source, refuse),
+    admin: adminDirectory(source, refuse, () => {
+      known = undefined; // what was written shows at once
+    }),
     config: { kind: 'symlink', target: 'admin/config' },
     info: directory({
-      nodes: told(() => source.nodes().map((node) => JSON.stringify(node)).join('\n')),
+      nodes: told(() =>
+        source
+          .nodes()
+          .map((node) => JSON.stringify(node))
+          .join('\n'),
+      ),
       refused: { kind: 'file', read: () => refused },
       self: told(() => JSON.stringify({ ...source.self(), gateways: source.gateways() })),
     }),
-    nodes: nodesDirectory(source),
+    nodes: nodesDirectory(nodes),
     // Guests; there are none before migration exists.
     remote: directory({}),
   });
@@ -37,11 +54,14 @@ export function hpcTree(source: HpcSource, log: Log): LiveDirectory {
 
 type Refuse = (file: string, error: FarmError) => void;
 
-function adminDirectory(source: HpcSource, refuse: Refuse): LiveDirectory {
+function adminDirectory(source: HpcSource, refuse: Refuse, written: () => void): LiveDirectory {
   const taken = (name: string, read: () => string, write: (text: string) => void): LiveFile => ({
     kind: 'file',
     read: () => `${read()}\n`,
-    write: (text) => guarded(name, text, write, refuse),
+    write(text) {
+      written();
+      guarded(name, text, write, refuse);
+    },
   });
   const flag = (name: keyof AdminFlags): LiveFile =>
     taken(
@@ -62,7 +82,14 @@ function adminDirectory(source: HpcSource, refuse: Refuse): LiveDirectory {
       () => false,
       () => source.bring(),
     ),
-    config: { kind: 'file', read: () => source.map(), write: (text) => guarded('config', text, (map) => source.setMap(map), refuse) },
+    config: {
+      kind: 'file',
+      read: () => source.map(),
+      write(text) {
+        written();
+        guarded('config', text, (map) => source.setMap(map), refuse);
+      },
+    },
     expel: order(
       'expel',
       () => source.self().flags.expel,
@@ -90,18 +117,16 @@ function adminDirectory(source: HpcSource, refuse: Refuse): LiveDirectory {
   });
 }
 
-function nodesDirectory(source: HpcSource): LiveDirectory {
-  const find = (name: string): HpcNode | undefined => {
-    const id = /^[1-9]\d{0,4}$/.test(name) ? Number(name) : 0;
-    return source.nodes().find((node) => node.id === id);
-  };
-  const gone = (name: string): never => {
-    throw new TreeError('STALE', `node ${name} is no longer in the map`);
+function nodesDirectory(nodes: () => ReadonlyMap<string, HpcNode>): LiveDirectory {
+  const find = (name: string): HpcNode => {
+    const node = nodes().get(name);
+    if (node === undefined) throw new TreeError('STALE', `node ${name} is no longer in the map`);
+    return node;
   };
   return {
     kind: 'directory',
-    names: () => source.nodes().map(({ id }) => String(id)),
-    child: (name) => (find(name) === undefined ? undefined : nodeDirectory(() => find(name) ?? gone(name))),
+    names: () => nodes().keys(),
+    child: (name) => (nodes().has(name) ? nodeDirectory(() => find(name)) : undefined),
   };
 }
 

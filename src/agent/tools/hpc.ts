@@ -83,15 +83,28 @@ function unusable(at: string, path: string, error: unknown): FarmError {
 
 /** This node. Throws `FarmError` `hpc.unconfigured` if it has no map. */
 export function selfNode(hpc: Hpc): SelfNode {
-  const self: SelfNode = JSON.parse(hpc.read('info/self'));
+  const self = whole(hpc, 'info/self', (text): SelfNode => JSON.parse(text));
   if (self.id !== 0) return self;
   throw new FarmError('hpc.unconfigured', 'this node is not configured', 'give it a map: setpe -w -f /etc/openmosix.map');
 }
 
 /** Every node of the map, ascending id. */
 export function allNodes(hpc: Hpc): readonly HpcNode[] {
-  const text = hpc.read('info/nodes');
-  return text === '' ? [] : text.split('\n').map((line): HpcNode => JSON.parse(line));
+  return whole(hpc, 'info/nodes', (text) => (text === '' ? [] : text.split('\n').map((line): HpcNode => JSON.parse(line))));
+}
+
+/** A client asks for the size and then for the bytes; on a machine that is busy for a second in between they may be of two moments. */
+const readTries = 5;
+
+function whole<Value>(hpc: Hpc, path: string, parse: (text: string) => Value): Value {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return parse(hpc.read(path));
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      if (tries === readTries) throw new FarmError('hpc.unreadable', `${join(hpc.at, path)} is not what the agent writes`, 'is FARM_HPC right?', error);
+    }
+  }
 }
 
 /** The node of an id, an address or a name. Throws `FarmError` `node.unknown`. */

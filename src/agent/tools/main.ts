@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { parseIpv4 } from '../../base/addresses.ts';
 import { FarmError, sentence, systemCode } from '../../base/errors.ts';
 import { openHpc } from './hpc.ts';
-import { usage as migrateUsage, migrate } from './migrate.ts';
+import { migrate, usage as migrateUsage } from './migrate.ts';
 import { mosctl, usage as mosctlUsage } from './mosctl.ts';
 import { mosmon, usage as mosmonUsage } from './mosmon.ts';
 import { mps, usage as mpsUsage } from './mps.ts';

@@ -44,10 +44,15 @@ export function table(ps: string, place: Place, info: string | undefined): strin
   });
   const node = String(place);
   if (info === undefined) {
-    const body = rows.map(({ pid, tty, stat, time, command }) => `${pid.padStart(7)} ${tty.padEnd(8)} ${node.padStart(4)} ${stat.padEnd(4)} ${time.padStart(8)} ${command}`);
+    const body = rows.map(
+      ({ pid, tty, stat, time, command }) => `${pid.padStart(7)} ${tty.padEnd(8)} ${node.padStart(4)} ${stat.padEnd(4)} ${time.padStart(8)} ${command}`,
+    );
     return [`${'PID'.padStart(7)} ${'TTY'.padEnd(8)} NODE STAT ${'TIME'.padStart(8)} COMMAND`, ...body].map((line) => `${line}\n`).join('');
   }
   const long = info === '--ominfol';
-  const body = rows.map(({ pid, tty, command }) => `${pid.padStart(7)} ${node.padStart(4)} ${'-'.padStart(5)} ${'-'.padEnd(4)} ${'-'.padEnd(8)} ${long ? `${tty.padEnd(8)} ` : ''}${command}`);
+  const body = rows.map(
+    ({ pid, tty, command }) =>
+      `${pid.padStart(7)} ${node.padStart(4)} ${'-'.padStart(5)} ${'-'.padEnd(4)} ${'-'.padEnd(8)} ${long ? `${tty.padEnd(8)} ` : ''}${command}`,
+  );
   return [`${'PID'.padStart(7)} NODE NMIGS LOCK CANTMOVE ${long ? `${'TTY'.padEnd(8)} ` : ''}COMMAND`, ...body].map((line) => `${line}\n`).join('');
 }

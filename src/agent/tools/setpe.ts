@@ -90,7 +90,14 @@ function check(text: string, source: string, asked: Asked, world: World): { read
   const map = expandMap(entries, hosts, source);
   for (const { line, message } of warnings) world.complain(`setpe: warning: ${source}${line === undefined ? '' : ` line ${line}`}: ${message}\n`);
   const local = world.addresses();
-  const id = ownNumber(map, local.map(({ address }) => address), asked.id, source, world, hosts);
+  const id = ownNumber(
+    map,
+    local.map(({ address }) => address),
+    asked.id,
+    source,
+    world,
+    hosts,
+  );
   return { id, map };
 }
 
@@ -104,7 +111,8 @@ function ownNumber(map: ClusterMap, local: readonly Ipv4[], wanted: number | und
   if (wanted !== undefined) return asWanted(map, local, wanted, source);
   try {
     const id = ownId(map, local, source);
-    if (trap) world.complain(`setpe: note: ${world.hostname} is ${named[0]} in /etc/hosts; took ${map.addresses.get(id) ?? 'an address'} of an interface instead\n`);
+    if (trap)
+      world.complain(`setpe: note: ${world.hostname} is ${named[0]} in /etc/hosts; took ${map.addresses.get(id) ?? 'an address'} of an interface instead\n`);
     return id;
   } catch (error) {
     if (!(error instanceof FarmError) || error.code !== 'map.self') throw error;
