@@ -3,24 +3,24 @@ import { Command } from 'commander';
 import { FarmError } from '../base/errors.ts';
 import { wordsComplaint } from '../cluster/orders.ts';
 import { loadFarm } from '../farm/config.ts';
-import { type CtlAnswer, chosenNodes, giveOrder } from '../farm/ctl.ts';
+import { type CtlAnswer, giveOrder } from '../farm/ctl.ts';
+import { chosenNodes, type ExcludeOption, nodesArgument, withExclude } from './node-sets.ts';
 import { farmDirectory } from './options.ts';
 
 const no = 1;
 const unable = 2;
 
 export function ctlCommand(): Command {
-  return new Command('ctl')
+  return withExclude(new Command('ctl'))
     .description('run mosctl on nodes: farm ctl n1,n2 block')
-    .argument('<nodes>', 'names with commas between, or all')
+    .argument('<nodes>', nodesArgument)
     .argument('<words...>', 'a command of mosctl')
     .option('--json', 'for programs')
-    .action(async (nodes: string, words: readonly string[], options: { json?: boolean }, command: Command) => {
+    .action(async (nodes: string, words: readonly string[], options: ExcludeOption & { json?: boolean }, command: Command) => {
       const complaint = wordsComplaint(words);
       if (complaint !== undefined) throw new FarmError('usage', complaint, 'farm ctl NODES status');
       const directory = farmDirectory(command);
-      const names = nodes.split(',');
-      chosenNodes(loadFarm(directory), names);
+      const names = chosenNodes(options, [nodes])(loadFarm(directory)).map(({ name }) => name);
       const answers = await giveOrder(directory, { nodes: names, words });
       if (options.json === true) console.log(JSON.stringify(answers, undefined, 2));
       else for (const answer of answers) tell(answer, answers.length > 1);

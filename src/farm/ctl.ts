@@ -7,13 +7,14 @@ import type { HttpRequest } from '../boot/http.ts';
 import { wordsComplaint } from '../cluster/orders.ts';
 import { controlSocket } from './directory.ts';
 import type { Farm } from './farm.ts';
+import { selectNodes } from './node-set.ts';
 import { type Orders, type Outcome, orderPatience } from './orders.ts';
 
 /** The resource of the control socket that takes orders (POST) and answers when all nodes have, or have not. */
 export const ctlPath = '/ctl';
 
 export interface CtlOrder {
-  /** Names. */
+  /** Names or node sets. */
   readonly nodes: readonly string[];
   readonly words: readonly string[];
 }
@@ -23,19 +24,11 @@ export interface CtlAnswer {
   readonly outcome: Outcome;
 }
 
-/** Nodes by name, or `all`. Throws `FarmError` `node.missing`. */
-export function chosenNodes({ nodes }: Pick<Farm, 'nodes'>, names: readonly string[]): Farm['nodes'] {
-  if (names.length === 1 && names[0] === 'all') return nodes;
-  const unknown = names.filter((name) => !nodes.some((node) => node.name === name));
-  if (unknown.length > 0) throw new FarmError('node.missing', `this farm has no node ${unknown.join(', ')}`, 'farm status lists them; all means every node');
-  return nodes.filter(({ name }) => names.includes(name));
-}
-
 export async function onCtl({ method, body }: HttpRequest, orders: Orders, { farm }: { readonly farm: Farm }): Promise<HttpAnswer> {
   if (method !== 'POST') return { kind: 'error', status: 405, message: 'orders are posted' };
   try {
     const { nodes, words } = parseOrder(body);
-    const given = chosenNodes(farm, nodes).map(async ({ name, id }): Promise<CtlAnswer> => ({ node: name, outcome: await orders.give(id, words) }));
+    const given = selectNodes(farm, nodes).map(async ({ name, id }): Promise<CtlAnswer> => ({ node: name, outcome: await orders.give(id, words) }));
     return { kind: 'json', value: await Promise.all(given) };
   } catch (error) {
     if (!(error instanceof FarmError || error instanceof SyntaxError)) throw error;

@@ -1,8 +1,8 @@
 // The layers of a node's root as `farm explain` looks at them: every version of a name, where it comes from, and why it is taken or not.
 import { fitOf, isHiddenName, order, parseTaggedName, plainOf, type TagClient } from '../overlay/tags.ts';
 import { type Base, type BaseObject, basePath, firstOverlayId, firstPrivateId } from '../tree/base.ts';
-import type { PrivateEntry, PrivateState } from '../tree/state.ts';
 import type { PrivateObject } from '../tree/rebase.ts';
+import type { PrivateEntry, PrivateState } from '../tree/state.ts';
 import type { DirectoryEntry, Kind, Name, ObjectId } from '../tree/tree.ts';
 
 export type Layer = 'private' | 'overlay' | 'image' | 'shared';

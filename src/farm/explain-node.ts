@@ -2,10 +2,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { FarmError } from '../base/errors.ts';
-import { PrivateStore } from '../tree/private.ts';
-import type { TreeUser } from '../tree/tree.ts';
-import { readPrivateOver } from '../tree/private.ts';
+import { PrivateStore, readPrivateOver } from '../tree/private.ts';
 import { PrivateState } from '../tree/state.ts';
+import type { TreeUser } from '../tree/tree.ts';
 import { nearest } from './complaints.ts';
 import { privateDirectory } from './directory.ts';
 import { rootPlace } from './explain-layers.ts';

@@ -156,7 +156,13 @@ export function fqdn(farm: Pick<Farm, 'domain'>, node: Pick<Node, 'name'>): stri
 
 /** How a node is known to tagged names. */
 export function tagClient(farm: Pick<Farm, 'domain'>, node: Pick<Node, 'name' | 'address' | 'mac' | 'profile' | 'tags'>): TagClient {
-  return { address: node.address, host: node.name, fqdn: fqdn(farm, node), mac: node.mac, groups: [node.profile.name, ...node.profile.ancestors, ...node.tags] };
+  return {
+    address: node.address,
+    host: node.name,
+    fqdn: fqdn(farm, node),
+    mac: node.mac,
+    groups: [node.profile.name, ...node.profile.ancestors, ...node.tags],
+  };
 }
 
 /** The server's host name among the nodes. */

@@ -1,8 +1,8 @@
 // Profiles that inherit from each other, and nodes that differ from their profile: each value comes from the nearest place that says it.
 import type { z } from 'zod';
+import { type Quota, unlimited } from '../tree/room.ts';
 import type { Complaint } from './complaints.ts';
 import { nearest } from './complaints.ts';
-import { type Quota, unlimited } from '../tree/room.ts';
 import type { FarmOption, Profile } from './farm.ts';
 import type { bootShape, FarmText } from './schema.ts';
 

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Facts, noFlags } from '../../src/cluster/entry.ts';
 import { ClusterView, monitorNode } from '../../src/farm/cluster-view.ts';
 import { parseFarm } from '../../src/farm/config.ts';
-import { chosenNodes } from '../../src/farm/ctl.ts';
 import { checkMap, farmMap, mapInForce, ownMapPath } from '../../src/farm/own-map.ts';
 
 const farm = parseFarm(
@@ -82,13 +81,5 @@ describe('the cluster as the server sees it', () => {
     expect(monitorNode(2, { ...word, state: 'dead' }, true).status).toBe('down');
     expect(monitorNode(2, { ...word, state: 'left' }, false).status).toBe('left');
     expect(monitorNode(2, undefined, false).status).toBe('unknown');
-  });
-});
-
-describe('the nodes of farm ctl', () => {
-  test('are named, or all', () => {
-    expect(chosenNodes(farm, ['n7', 'n1']).map(({ name }) => name)).toEqual(['n1', 'n7']);
-    expect(chosenNodes(farm, ['all'])).toHaveLength(3);
-    expect(() => chosenNodes(farm, ['n1', 'n9'])).toThrow(expect.objectContaining({ code: 'node.missing', message: 'this farm has no node n9' }));
   });
 });
