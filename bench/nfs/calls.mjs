@@ -3,7 +3,19 @@ import { connect } from 'node:net';
 
 export const nfs = { program: 100_003, version: 3 };
 export const mount = { program: 100_005, version: 3 };
-export const procedures = { null: 0, getattr: 1, lookup: 3, access: 4, readlink: 5, read: 6, readdir: 16, readdirplus: 17, fsstat: 18, fsinfo: 19, pathconf: 20 };
+export const procedures = {
+  null: 0,
+  getattr: 1,
+  lookup: 3,
+  access: 4,
+  readlink: 5,
+  read: 6,
+  readdir: 16,
+  readdirplus: 17,
+  fsstat: 18,
+  fsinfo: 19,
+  pathconf: 20,
+};
 
 /** nfsstat3: a name that is not there is an answer, not an error. */
 export const OK = 0;
@@ -16,7 +28,7 @@ const credential = Buffer.concat([words(1, 4 + 4 + 8 + 12, 0), opaque(Buffer.fro
 
 export function words(...values) {
   const bytes = Buffer.alloc(values.length * 4);
-  values.forEach((value, index) => bytes.writeUInt32BE(value, index * 4));
+  for (const [index, value] of values.entries()) bytes.writeUInt32BE(value, index * 4);
   return bytes;
 }
 
@@ -131,7 +143,9 @@ export function lookedUp(reply) {
   const length = reply.readUInt32BE(4);
   const handle = Buffer.from(reply.subarray(8, 8 + length));
   const at = 8 + length + (-length & 3);
-  return reply.readUInt32BE(at) === 1 && reply.length >= at + 4 + attributeBytes ? { handle, ...attributes(reply, at + 4) } : { handle, kind: undefined, size: 0 };
+  return reply.readUInt32BE(at) === 1 && reply.length >= at + 4 + attributeBytes
+    ? { handle, ...attributes(reply, at + 4) }
+    : { handle, kind: undefined, size: 0 };
 }
 
 /** The objects at `paths` (from the exported directory), asked for level by level with many calls under way. */

@@ -1,8 +1,9 @@
 // A load of NFSv3 operations on any server, over TCP: a recorded boot, or a mix, over so many connections with so many calls under way on each.
 //   node bench/nfs/load.mjs --server 10.0.0.1 --path /srv/root --mix boot --connections 8 --depth 8
 // `--help` says the rest. Prints operations and bytes per second, latencies, and, given the server's process, what it cost.
-import { parseArgs } from 'node:util';
+
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { args, mountPath, nfs, openClient, procedures, resolvePaths } from './calls.mjs';
 import { callsOf, mixNames } from './mixes.mjs';
 import { newTally, openPipeline, percentile, script } from './pipeline.mjs';
@@ -121,9 +122,15 @@ async function run() {
 
 function print(result) {
   const rounded = (value, digits = 0) => value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  console.log(`${result.mix} ${result.connections}x${result.depth}, ${result.clients} clients, ${rounded(result.operations)} operations in ${rounded(result.seconds, 2)} s`);
-  console.log(`  ${rounded(result.operationsPerSecond)} op/s, ${rounded(result.megabytesPerSecond)} MB/s, p50 ${result.p50} us, p99 ${result.p99} us, longest ${result.longest} us`);
-  console.log(`  failed: ${result.failed}${result.firstFailure === undefined ? '' : ` (${result.firstFailure})`}; paths of the recording that are not there: ${result.absent}`);
+  console.log(
+    `${result.mix} ${result.connections}x${result.depth}, ${result.clients} clients, ${rounded(result.operations)} operations in ${rounded(result.seconds, 2)} s`,
+  );
+  console.log(
+    `  ${rounded(result.operationsPerSecond)} op/s, ${rounded(result.megabytesPerSecond)} MB/s, p50 ${result.p50} us, p99 ${result.p99} us, longest ${result.longest} us`,
+  );
+  console.log(
+    `  failed: ${result.failed}${result.firstFailure === undefined ? '' : ` (${result.firstFailure})`}; paths of the recording that are not there: ${result.absent}`,
+  );
   console.log(`  this generator used ${rounded(result.generatorShare * 100)} % of a processor`);
   if (result.memory === undefined) return;
   const { resident, proportional } = result.memory;

@@ -54,10 +54,8 @@ export async function openPipeline(where, { bytes, starts, count }, depth) {
   let finished = () => {};
   let broken = () => {};
   // Of the record that is being read:
-  let headWanted = markBytes;
   let headHas = 0;
   let left = 0;
-  let last = true;
   let inside = false;
 
   const socket = await open({ ...where, onread: { buffer: Buffer.alloc(receiveBytes), callback: receive } });
@@ -91,55 +89,50 @@ export async function openPipeline(where, { bytes, starts, count }, depth) {
     tally.firstFailure ??= refused ? 'refused by RPC' : `status ${status}`;
   }
 
+  /** Begins a record whose mark and head stand in `source` at `from`; gives how long they are. */
+  function begin(now, source, from) {
+    const mark = source.readUInt32BE(from);
+    const bodyBytes = mark & 0x7fff_ffff;
+    const headLength = Math.min(headBytes, bodyBytes);
+    inside = mark < lastFragment;
+    left = bodyBytes - headLength;
+    const refused = source.readUInt32BE(from + 12) !== 0 || source.readUInt32BE(from + 24) !== 0;
+    take(now, source.readUInt32BE(from + 4), refused, headLength === headBytes ? source.readUInt32BE(from + 28) : OK);
+    return markBytes + headLength;
+  }
+
+  /** Takes one byte of a head that came in two pieces, or of the mark of a further fragment. */
+  function collect(now, byte) {
+    head[headHas] = byte;
+    headHas += 1;
+    if (headHas < markBytes) return;
+    const mark = head.readUInt32BE(0);
+    const bodyBytes = mark & 0x7fff_ffff;
+    if (inside) {
+      inside = mark < lastFragment;
+      left = bodyBytes;
+      headHas = 0;
+    } else if (headHas === markBytes + Math.min(headBytes, bodyBytes)) {
+      begin(now, head, 0);
+      headHas = 0;
+    }
+  }
+
   function receive(length, chunk) {
     const now = performance.now();
-    let replies = 0;
-    let at = 0;
+    const before = tally.operations;
     tally.bytes += length;
-    while (at < length) {
+    for (let at = 0; at < length; ) {
       if (left > 0) {
         const skipped = Math.min(left, length - at);
         left -= skipped;
         at += skipped;
-        continue;
-      }
-      // A whole head in one piece is read where it is.
-      let source = chunk;
-      let from = at;
-      if (headHas > 0 || length - at < markBytes + headBytes || inside) {
-        head[headHas] = chunk[at];
-        headHas += 1;
+      } else if (headHas > 0 || inside || length - at < markBytes + headBytes) {
+        collect(now, chunk[at]);
         at += 1;
-        if (headHas === markBytes && headWanted === markBytes) {
-          const mark = head.readUInt32BE(0);
-          const bodyBytes = mark & 0x7fff_ffff;
-          if (inside) {
-            last = mark >= lastFragment;
-            inside = !last;
-            left = bodyBytes;
-            headHas = 0;
-            continue;
-          }
-          headWanted = markBytes + Math.min(headBytes, bodyBytes);
-        }
-        if (headHas < headWanted) continue;
-        source = head;
-        from = 0;
-        headHas = 0;
-        headWanted = markBytes;
-      }
-      const mark = source.readUInt32BE(from);
-      const bodyBytes = mark & 0x7fff_ffff;
-      const headLength = Math.min(headBytes, bodyBytes);
-      last = mark >= lastFragment;
-      inside = !last;
-      left = bodyBytes - headLength;
-      if (source === chunk) at += markBytes + headLength;
-      const refused = source.readUInt32BE(from + 12) !== 0 || source.readUInt32BE(from + 24) !== 0;
-      const status = headLength === headBytes ? source.readUInt32BE(from + 28) : OK;
-      take(now, source.readUInt32BE(from + 4), refused, status);
-      replies += 1;
+      } else at += begin(now, chunk, at);
     }
+    const replies = tally.operations - before;
     answered += replies;
     if (replies > 0 && !until()) {
       const more = Math.min(replies, most - sent);

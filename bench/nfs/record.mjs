@@ -32,7 +32,7 @@ function streams(file) {
 }
 
 function* messages({ segments }) {
-  const sorted = segments.sort((a, b) => ((a.sequence - b.sequence) | 0) || b.data.length - a.data.length);
+  const sorted = segments.sort((a, b) => (a.sequence - b.sequence) | 0 || b.data.length - a.data.length);
   let next = sorted[0]?.sequence;
   let bytes = Buffer.alloc(0);
   let record = [];

@@ -5,8 +5,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { address, clientAddress, networkCommands, startFarm, startGanesha, startUnfs3 } from './servers.mjs';
 
 const help = `node run.mjs [options]
@@ -26,7 +26,10 @@ const { values: options } = parseArgs({
     unfs3: { type: 'string' },
     tags: { type: 'boolean', default: false },
     only: { type: 'string', default: 'farm,ganesha,unfs3' },
-    loads: { type: 'string', default: 'boot@1x1,boot@8x8,boot@64x4,usual@1x1,usual@8x8,usual@64x4,getattr@8x8,lookup@8x8,read:32768@8x4,stream:131072@8x4,boots@64x4' },
+    loads: {
+      type: 'string',
+      default: 'boot@1x1,boot@8x8,boot@64x4,usual@1x1,usual@8x8,usual@64x4,getattr@8x8,lookup@8x8,read:32768@8x4,stream:131072@8x4,boots@64x4',
+    },
     rounds: { type: 'string', default: '2' },
     seconds: { type: 'string', default: '3' },
     processes: { type: 'string' },
@@ -105,7 +108,10 @@ function table(servers, results) {
         number(median((result) => result.megabytesPerSecond)),
         number(median((result) => result.p50)),
         number(median((result) => result.p99)),
-        number(median((result) => result.microsecondsPerOperation), 1),
+        number(
+          median((result) => result.microsecondsPerOperation),
+          1,
+        ),
         number(median((result) => result.memory.resident / 1e6)),
         `${number(median((result) => result.generatorShare * 100))} %`,
         server === 'farm' && rows.length > 1 ? `${number(rate({ median }) / best, 2)} x` : '',

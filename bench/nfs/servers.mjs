@@ -51,10 +51,18 @@ export async function startFarm(directory, images, nodes, settings = '') {
   mkdirSync(join(farm, 'state'), { recursive: true, mode: 0o700 });
   writeFileSync(join(farm, 'state', 'key'), `${'5a'.repeat(32)}\n`, { mode: 0o600 });
   symlinkSync(resolve(images), join(farm, 'images'));
-  const lines = ['name: bench', 'domain: bench.lan', ...settings.split('\n'), 'networks:', `  main: { interface: lo, address: ${address}/${prefix} }`, 'nodes:'];
+  const lines = [
+    'name: bench',
+    'domain: bench.lan',
+    ...settings.split('\n'),
+    'networks:',
+    `  main: { interface: lo, address: ${address}/${prefix} }`,
+    'nodes:',
+  ];
   for (let number = 1; number <= nodes; number += 1) {
     lines.push(`  n${number}: { id: ${number}, mac: "52:54:00:00:01:${number.toString(16).padStart(2, '0')}", ip: ${clientAddress(number)} }`);
-    for (const path of ['usr/lib/x86_64-linux-gnu', 'etc', 'usr/bin']) writeFileSync(join(farm, 'overlays/root', path, `bench$$HOST=n${number}$$`), `${number}\n`);
+    for (const path of ['usr/lib/x86_64-linux-gnu', 'etc', 'usr/bin'])
+      writeFileSync(join(farm, 'overlays/root', path, `bench$$HOST=n${number}$$`), `${number}\n`);
   }
   writeFileSync(join(farm, 'farm.yaml'), `${lines.join('\n')}\n`);
   const flags = process.env.SERVER_FLAGS?.split(' ') ?? [];

@@ -5,6 +5,7 @@ import { sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ExportView, NfsExports } from '../nfs/exports.ts';
 import { OpenFiles } from '../tree/files.ts';
+import { HeldFiles } from '../tree/held.ts';
 import { LayeredTree } from '../tree/layered.ts';
 import { PrivateStore } from '../tree/private.ts';
 import { privateDirectory, stateDirectory } from './directory.ts';
@@ -25,6 +26,7 @@ export class NodeViews implements NfsExports {
   private readonly clock: Clock;
   private readonly log: Log;
   private readonly imageFiles = new OpenFiles();
+  private readonly heldFiles = new HeldFiles();
   /** By node name, under which the private tree is kept too. */
   private readonly open = new Map<string, View>();
 
@@ -75,7 +77,14 @@ export class NodeViews implements NfsExports {
     const { directory, published } = this.live;
     const store = PrivateStore.open(privateDirectory(directory, node.name), base);
     const client = tagClient(published.farm, node);
-    const tree = new LayeredTree({ store, client, imageFiles: this.imageFiles, clock: this.clock, stateDirectory: stateDirectory(directory) });
+    const tree = new LayeredTree({
+      store,
+      client,
+      imageFiles: this.imageFiles,
+      heldFiles: this.heldFiles,
+      clock: this.clock,
+      stateDirectory: stateDirectory(directory),
+    });
     const view = { node, version, store, tree };
     this.open.set(node.name, view);
     return view;

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
+import { LentBuffers } from '../base/lent.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { RpcLimits } from '../rpc/limits.ts';
@@ -62,7 +63,7 @@ export async function startNfsServer(options: NfsServerOptions): Promise<NfsServ
     logEvent(log, event);
     options.observe?.(event);
   };
-  const nfsState = { exports, handles, verifier, fault };
+  const nfsState = { exports, handles, verifier, buffers: new LentBuffers(), fault };
   const programs: readonly Program[] = [
     {
       number: nfsProgram,

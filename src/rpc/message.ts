@@ -32,10 +32,17 @@ export type Denied =
   | { readonly kind: 'denied'; readonly xid: number; readonly reason: 'rpc-mismatch' }
   | { readonly kind: 'denied'; readonly xid: number; readonly reason: keyof typeof authStatus };
 
-/** The result of a procedure: it writes itself; `tail` follows what it wrote and is sent without being copied. Its length is a multiple of four. */
+/** Bytes that are sent behind a reply without being copied, a multiple of four. */
+export interface Tail {
+  readonly bytes: Buffer;
+  /** Told, at most once, that nobody reads `bytes` any more. */
+  readonly sent?: (() => void) | undefined;
+}
+
+/** The result of a procedure: it writes itself; `tail` follows what it wrote. */
 export interface Body {
   readonly encode: (writer: ByteWriter) => void;
-  readonly tail?: Buffer | undefined;
+  readonly tail?: Tail | undefined;
 }
 
 export type Reply =

@@ -2,7 +2,7 @@
 import type { Ipv4 } from '../base/addresses.ts';
 import { ByteReader, type ByteWriter } from '../base/bytes.ts';
 import { WireError } from '../base/errors.ts';
-import { type Body, type Call, type Credential, decodeCall, encodeReply, type Reply } from './message.ts';
+import { type Body, type Call, type Credential, decodeCall, encodeReply, type Reply, type Tail } from './message.ts';
 import type { ReplyCache } from './reply-cache.ts';
 
 export type Transport = 'tcp' | 'udp';
@@ -76,7 +76,7 @@ export function answer(answering: Answering, peer: Peer, message: Buffer): Reply
 }
 
 /** Writes all of a reply but its tail, which it returns. A result that cannot be written is a bug, and answered as one. */
-export function encodeAnswer(answering: Answering, writer: ByteWriter, reply: Reply): Buffer | undefined {
+export function encodeAnswer(answering: Answering, writer: ByteWriter, reply: Reply): Tail | undefined {
   const start = writer.length;
   try {
     encodeReply(writer, reply);
