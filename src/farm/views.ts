@@ -20,8 +20,11 @@ interface View {
   readonly tree: LayeredTree;
 }
 
+/** What of a served farm the views ask. */
+type FollowedFarm = Pick<LiveFarm, 'directory' | 'published' | 'onPublish'>;
+
 export class NodeViews implements NfsExports {
-  private readonly live: LiveFarm;
+  private readonly live: FollowedFarm;
   private readonly images: Images;
   private readonly clock: Clock;
   private readonly log: Log;
@@ -30,7 +33,7 @@ export class NodeViews implements NfsExports {
   /** By node name, under which the private tree is kept too. */
   private readonly open = new Map<string, View>();
 
-  constructor(live: LiveFarm, images: Images, clock: Clock, log: Log) {
+  constructor(live: FollowedFarm, images: Images, clock: Clock, log: Log) {
     this.live = live;
     this.log = log;
     this.images = images;

@@ -26,6 +26,8 @@ export class Connection {
   private readonly limits: RpcLimits;
   private readonly events: ConnectionEvents;
   private readonly records: RecordReader;
+  /** Settles when the connection is closed, however. */
+  readonly closed: Promise<void>;
   private inFlight = 0;
   /** Whole chunks that go out with the next flush, and the one being written. */
   private chunks: Buffer[] = [];
@@ -51,6 +53,7 @@ export class Connection {
       this.pump();
     });
     socket.on('drain', () => this.pump());
+    this.closed = new Promise((resolve) => socket.on('close', () => resolve()));
     socket.on('error', () => socket.destroy()); // a client that vanished; 'close' follows
   }
 
@@ -108,11 +111,17 @@ export class Connection {
       return;
     }
     this.inFlight += 1;
-    void reply.then((settled) => {
-      this.inFlight -= 1;
-      this.append(settled);
-      this.flushSoon();
-    });
+    void reply.then(
+      (settled) => {
+        this.inFlight -= 1;
+        this.append(settled);
+        this.flushSoon();
+      },
+      (error: unknown) => {
+        this.events.dropped(sentence(error));
+        this.socket.destroy();
+      },
+    );
   }
 
   /** Adds one record, marked as a single fragment. */

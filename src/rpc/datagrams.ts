@@ -78,11 +78,20 @@ export class Datagrams {
 
   private sendLater(client: Ipv4, from: Sender, reply: Promise<Reply>): void {
     this.inFlight += 1;
-    void reply.then((settled) => {
+    const done = () => {
       this.inFlight -= 1;
-      this.send(client, from, settled);
       if (this.inFlight === 0) this.settled();
-    });
+    };
+    void reply.then(
+      (settled) => {
+        this.send(client, from, settled);
+        done();
+      },
+      (error: unknown) => {
+        this.events.dropped(client, sentence(error));
+        done();
+      },
+    );
   }
 
   private send(client: Ipv4, to: Sender, reply: Reply): void {

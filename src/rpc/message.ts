@@ -47,9 +47,14 @@ export interface Body {
 
 export type Reply =
   | Denied
+  /** Made by another process: the whole message. */
+  | { readonly kind: 'relayed'; readonly xid: number; readonly message: Buffer }
   | { readonly kind: 'success'; readonly xid: number; readonly body: Body }
   | { readonly kind: 'program-mismatch'; readonly xid: number; readonly low: number; readonly high: number }
   | { readonly kind: 'program-unavailable' | 'procedure-unavailable' | 'garbage-arguments' | 'system-error'; readonly xid: number };
+
+/** Why a call will have no reply: its connection ends, and the client asks again on the next one. */
+export class Unanswered extends Error {}
 
 /** accept_stat of RFC 5531 9. */
 const acceptStatus = {
@@ -113,6 +118,10 @@ function decodeUnixCredential(reader: ByteReader): Credential {
 
 /** Writes all of a reply but its tail. */
 export function encodeReply(writer: ByteWriter, reply: Reply): void {
+  if (reply.kind === 'relayed') {
+    writer.put(reply.message);
+    return;
+  }
   writer.u32(reply.xid);
   writer.u32(messageTypes.reply);
   if (reply.kind === 'denied') {
