@@ -54,6 +54,7 @@ export class Connection {
     });
     socket.on('drain', () => this.pump());
     this.closed = new Promise((resolve) => socket.on('close', () => resolve()));
+    socket.resume(); // whoever accepted it may have paused it
     socket.on('error', () => socket.destroy()); // a client that vanished; 'close' follows
   }
 
