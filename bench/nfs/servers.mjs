@@ -4,7 +4,7 @@ import { mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'nod
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const command = fileURLToPath(new URL('../../bin/farm', import.meta.url));
+const ours = fileURLToPath(new URL('../../bin/farm', import.meta.url));
 /** Everything in it is an address of the namespace's loopback: each client can have one. */
 export const address = '10.99.0.1';
 const prefix = 16;
@@ -44,7 +44,7 @@ function end(child) {
  * A farm of `nodes` nodes over the image in `images`, with a tagged version for each node in the directories that a boot looks into most: tag translation
  * is never off, and here it has something to translate.
  */
-export async function startFarm(directory, images, nodes, settings = '') {
+export async function startFarm(directory, images, nodes, settings = '', { command = ours, only = 'nfs' } = {}) {
   const farm = join(directory, 'farm');
   rmSync(farm, { recursive: true, force: true });
   for (const path of ['overlays/root/usr/lib/x86_64-linux-gnu', 'overlays/root/etc', 'overlays/root/usr/bin']) mkdirSync(join(farm, path), { recursive: true });
@@ -66,7 +66,7 @@ export async function startFarm(directory, images, nodes, settings = '') {
   }
   writeFileSync(join(farm, 'farm.yaml'), `${lines.join('\n')}\n`);
   const flags = process.env.SERVER_FLAGS?.split(' ') ?? [];
-  const args = [...flags, command, '-C', farm, 'serve', '--only', 'nfs', '--log-format', 'json'];
+  const args = [...flags, command, '-C', farm, 'serve', '--only', only, '--log-format', 'json'];
   const server = await start(join(directory, 'farm.log'), process.execPath, args, /serve\.ready/);
   const version = readlinkSync(join(images, 'debian-13', 'current'));
   return { name: 'farm', ...server, port: 2049, path: `/debian-13/${version}`, directory: farm };

@@ -143,8 +143,10 @@ class Member {
     return new Promise((resolve, reject) => {
       child.on('message', (message) => {
         const told = message as FromProcess;
-        if (told.kind === 'log') this.log(told.level, told.event, told.fields);
-        else if (told.kind === 'observed') this.observe(told.event);
+        if (told.kind === 'log') {
+          const { level, event, fields } = told;
+          this.log(level, event, fields);
+        } else if (told.kind === 'observed') this.observe(told.event);
         else {
           this.ready = true;
           for (const socket of this.waiting.splice(0)) this.take(socket);

@@ -3,7 +3,7 @@ import type { ByteReader } from '../base/bytes.ts';
 import { readOpaque } from '../rpc/xdr.ts';
 import { handleBytes } from './handles.ts';
 
-const nfsProgram = 100_003;
+export const nfsProgram = 100_003;
 /** NFS3_FHSIZE */
 const handleMax = 64;
 /** Where the owner stands in a handle. */

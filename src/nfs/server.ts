@@ -14,11 +14,11 @@ import { startRpcServer } from '../rpc/server.ts';
 import type { NfsEvent, NfsExports } from './exports.ts';
 import { FileHandles } from './handles.ts';
 import { mountVersions } from './mount.ts';
+import { nfsProgram } from './routing.ts';
 import { nfs2 } from './v2/program.ts';
 import { nfs3 } from './v3/program.ts';
 import { writeVerifier } from './verifier.ts';
 
-export const nfsProgram = 100_003;
 const mountProgram = 100_005;
 export const nfsPort = 2049;
 const verifierBytes = 8;
