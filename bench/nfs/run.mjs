@@ -92,8 +92,8 @@ function measure(server, wanted) {
 /** One row for each load and server; the ratio is to the best of the others. */
 function table(servers, results) {
   const number = (value, digits = 0) => value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  console.log('| load | server | op/s | MB/s | p50 us | p99 us | us CPU each | MB resident | generator | farm is |');
-  console.log('|---|---|---:|---:|---:|---:|---:|---:|---:|---:|');
+  console.log('| load | server | op/s | MB/s | p50 us | p99 us | us CPU each | MB (PSS) | MB resident | generator | farm is |');
+  console.log('|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|');
   for (const wanted of new Set(results.map((result) => result.load))) {
     const rows = servers.map((server) => {
       const mine = results.filter((result) => result.load === wanted && result.server === server.name);
@@ -112,6 +112,7 @@ function table(servers, results) {
           median((result) => result.microsecondsPerOperation),
           1,
         ),
+        number(median((result) => result.memory.proportional / 1e6)),
         number(median((result) => result.memory.resident / 1e6)),
         `${number(median((result) => result.generatorShare * 100))} %`,
         server === 'farm' && rows.length > 1 ? `${number(rate({ median }) / best, 2)} x` : '',
