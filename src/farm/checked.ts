@@ -42,6 +42,7 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
       httpPort: data.http_port,
       tls: tls === undefined ? undefined : { certificate: resolve(directory, tls.certificate), key: resolve(directory, tls.key), port: tls.port },
       tftp: { singlePort: data.tftp.single_port, largestBlock: data.tftp.largest_block },
+      nfs: { processes: data.nfs.processes },
       upload: upload === undefined ? undefined : { limitBytes: upload.limit },
       reserve: data.reserve,
       leaseSeconds: data.lease_time,

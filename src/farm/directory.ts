@@ -47,6 +47,11 @@ export function controlSocket(farm: string): string {
   return join(stateDirectory(farm), 'control.sock');
 }
 
+/** Where an NFS process of the running server takes calls that others received. */
+export function nfsRelay(farm: string, index: number): string {
+  return join(stateDirectory(farm), `nfs-${index}.sock`);
+}
+
 /** The virtual farm's sockets and logs. */
 export function labDirectory(farm: string): string {
   return join(farm, '.lab');

@@ -120,6 +120,9 @@ export interface Tls {
   readonly port: number;
 }
 
+/** More NFS processes than any server has cores for. */
+export const nfsProcessesMax = 64;
+
 export interface Farm {
   readonly directory: string;
   readonly name: string;
@@ -130,6 +133,8 @@ export interface Farm {
   readonly tls: Tls | undefined;
   /** `largestBlock` in bytes; undefined: what fits a frame of the interface. */
   readonly tftp: { readonly singlePort: boolean; readonly largestBlock: number | undefined };
+  /** How many processes share the nodes' NFS; undefined: one for each core. */
+  readonly nfs: { readonly processes: number | undefined };
   /** What nodes may send, `limitBytes` on disk for all files of a node together; undefined: nothing. */
   readonly upload: { readonly limitBytes: number } | undefined;
   /** What private trees leave free on the server's disk, bytes. */

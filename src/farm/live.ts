@@ -81,7 +81,7 @@ export class LiveFarm {
     }
     if (bound(before) !== bound(this.current.farm)) {
       log('warn', 'config.restart', {
-        reason: 'http_port, tls, tftp, or interface or address of a network changed, or its dhcp: off',
+        reason: 'http_port, tls, tftp, nfs, or interface or address of a network changed, or its dhcp: off',
         remedy: 'restart farm serve',
       });
     }
@@ -119,12 +119,13 @@ export function hearsDhcp({ name, dhcp }: Network, networks: readonly Network[])
 }
 
 /** What sockets are made from: a change of it needs new ones. */
-function bound({ networks, httpPort, tls, tftp }: Farm): string {
+function bound({ networks, httpPort, tls, tftp, nfs }: Farm): string {
   const direct = networks.filter(({ link }) => link.kind === 'direct');
   return JSON.stringify([
     httpPort,
     tls ?? '',
     tftp,
+    nfs,
     direct.map((network) => [network.link.interface, network.server, network.subnet.prefix, hearsDhcp(network, networks)]),
   ]);
 }

@@ -6,7 +6,7 @@ import type { LoaderChoice } from '../boot/plan.ts';
 import { optionNames, parseCustomOption } from '../dhcp/custom-options.ts';
 import { bootActions } from './actions.ts';
 import { nearest } from './complaints.ts';
-import { type FarmOption, type NodeIdentity, nameShape, type RelayPort } from './farm.ts';
+import { type FarmOption, type NodeIdentity, nameShape, nfsProcessesMax, type RelayPort } from './farm.ts';
 import { parseClientId, parseRelayId, parseUuid } from './identifiers.ts';
 import { longestSeconds, parseDuration, parseSize } from './quantities.ts';
 
@@ -172,6 +172,7 @@ const tftpShape = z.strictObject({
   // RFC 2348 has 8 to 65464. Without it blocks fit the frames of the interface.
   largest_block: z.int().min(512).max(65_464).optional(),
 });
+const nfsShape = z.strictObject({ processes: z.int().min(1).max(nfsProcessesMax).optional() });
 const uploadShape = z.strictObject({ limit: sizeSchema.default(1024 ** 3) });
 
 /** A map that may stand there empty, as `nodes:` does in a new farm. */
@@ -194,6 +195,7 @@ export const farmSchema = z.strictObject({
   options: optionsSchema,
   tls: tlsShape.optional(),
   tftp: tftpShape.default({ single_port: false }),
+  nfs: nfsShape.default({}),
   upload: uploadShape.optional(),
   reserve: z.union([z.literal(0), sizeSchema]).default(512 * 1024 ** 2),
   networks: z.record(nameSchema, networkShape).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
@@ -211,6 +213,7 @@ const shapes: Readonly<Record<string, z.ZodObject>> = {
   unknown: unknownShape,
   tls: tlsShape,
   tftp: tftpShape,
+  nfs: nfsShape,
   upload: uploadShape,
   'networks.*': networkShape,
   'networks.*.unknown': unknownShape,

@@ -1,4 +1,5 @@
 // One farm, served: its registry, its stores and every service of every network, started together and ended together.
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
@@ -20,13 +21,14 @@ import type { Network, Node } from './farm.ts';
 import { handOut } from './handed-out.ts';
 import { Images } from './images.ts';
 import { LiveFarm, type Published } from './live.ts';
+import { NfsProcesses } from './nfs-processes.ts';
 import { networkPool } from './places.ts';
 import { bootPlan, dhcpQuestions } from './planning.ts';
+import { removePrivate } from './private-trees.ts';
 import { Registrar } from './register.ts';
 import { farmRoutes } from './routes.ts';
 import { type ServiceName, type Shared, serviceNames, startBehindProxy, starters } from './services.ts';
 import { Sightings } from './sightings.ts';
-import { NodeViews } from './views.ts';
 
 export interface FarmServerOptions {
   readonly directory: string;
@@ -76,7 +78,7 @@ class FarmServer implements Service {
   private readonly options: FarmServerOptions;
   private readonly live: LiveFarm;
   private readonly images: Images;
-  private readonly views: NodeViews;
+  private nfs: Promise<NfsProcesses> | undefined;
   private readonly sightings: Sightings;
   private readonly actions: BootActions;
   private readonly leases: LeaseStore;
@@ -96,7 +98,7 @@ class FarmServer implements Service {
     this.live = new LiveFarm(options);
     const { live } = this;
     this.images = new Images(directory, live.published.overlay);
-    this.views = new NodeViews(live, this.images, clock, log);
+    live.onPublish(({ overlay }) => this.images.replaceOverlay(overlay));
     this.sightings = new Sightings(live, clock, log);
     this.actions = new BootActions(directory, log);
     this.registrar = new Registrar({ live, log, clock });
@@ -110,7 +112,7 @@ class FarmServer implements Service {
     const { sightings, actions } = this;
     const files = bootFiles(live, (node, action) => this.plan(node, action), options.scriptTemplate);
     const handed = handOut({ files, actions, sightings, live, clock });
-    this.routes = farmRoutes({ live, images: this.images, actions, sightings, handOut: handed, clock, wipe: (node) => this.views.wipe(node) });
+    this.routes = farmRoutes({ live, images: this.images, actions, sightings, handOut: handed, clock, wipe: (node) => this.wipe(node) });
     this.shared = {
       live,
       questions: dhcpQuestions(live, (node) => this.plan(node), this.registrar.seen),
@@ -118,7 +120,7 @@ class FarmServer implements Service {
       observe: (exchange) => this.observe(exchange),
       routes: this.routes,
       handOut: handed,
-      views: this.views,
+      nfs: () => this.nfsProcesses(),
       sightings,
       http: { pieces: new Pieces(clock), turns: new Turns() },
       log,
@@ -153,6 +155,20 @@ class FarmServer implements Service {
       this.sayWhatIsMissing();
       void this.prepareLeases(published);
     });
+  }
+
+  /** Without NFS nobody has the trees open. */
+  private async wipe(node: string): Promise<void> {
+    if (this.nfs === undefined) removePrivate(this.options.directory, node);
+    else await (await this.nfs).wipe(node);
+  }
+
+  private nfsProcesses(): Promise<NfsProcesses> {
+    const { live, sightings } = this;
+    const { log, clock } = this.options;
+    const count = live.published.farm.nfs.processes ?? availableParallelism();
+    this.nfs ??= NfsProcesses.start({ live, count, observe: (event) => sightings.mounted(event), log, clock });
+    return this.nfs;
   }
 
   /** Which interface is on the network itself; undefined behind a relay. */
@@ -233,7 +249,7 @@ class FarmServer implements Service {
     const tied = [...this.tied.values()].map(({ service }) => service?.close());
     await Promise.all([...tied, ...this.services.splice(0).map((service) => service.close())]);
     await this.leases.close();
-    await this.views.close();
+    await (await this.nfs?.catch(() => undefined))?.close();
     await this.actions.close();
     await this.sightings.close();
   }

@@ -12,17 +12,15 @@ import type { LeaseStore } from '../dhcp/lease-store.ts';
 import type { DhcpQuestions } from '../dhcp/questions.ts';
 import { startDhcpServer } from '../dhcp/server.ts';
 import { startRouterAdvertiser } from '../ndp/server.ts';
-import { startNfsServer } from '../nfs/server.ts';
 import { startTftpServer } from '../tftp/server.ts';
 import { tftpBody } from './boot-files.ts';
 import { uploadDirectory } from './directory.ts';
 import type { Network } from './farm.ts';
 import type { HandOut } from './handed-out.ts';
 import { hearsDhcp, type LiveFarm } from './live.ts';
+import type { NfsProcesses } from './nfs-processes.ts';
 import { isRoutine } from './routes.ts';
 import type { Sightings } from './sightings.ts';
-import { handleKey } from './values.ts';
-import type { NodeViews } from './views.ts';
 
 export const serviceNames = ['dhcp', 'tftp', 'http', 'nfs'] as const;
 export type ServiceName = (typeof serviceNames)[number];
@@ -35,7 +33,8 @@ export interface Shared {
   readonly observe: (exchange: DhcpExchange) => void;
   readonly routes: HttpRoutes;
   readonly handOut: HandOut;
-  readonly views: NodeViews;
+  /** The processes that all networks' NFS is done by, started when they are first asked for. */
+  readonly nfs: () => Promise<NfsProcesses>;
   readonly sightings: Sightings;
   readonly http: HttpShared;
   readonly log: Log;
@@ -84,17 +83,7 @@ export const starters: Readonly<Record<ServiceName | 'ndp', Starter>> = {
       clock,
     });
   },
-  nfs: async ({ server }, { live, views, sightings, log, clock }) =>
-    startNfsServer({
-      address: server,
-      portmap: true,
-      privileged: true,
-      exports: views,
-      key: handleKey(live.key),
-      observe: (event) => sightings.mounted(event),
-      log,
-      clock,
-    }),
+  nfs: async ({ server }, { nfs }) => (await nfs()).serve(server),
   // With DHCP, which hears the same machines: iPXE asks both at once and waits for both.
   ndp: async ({ link }, { sightings, log, clock }) =>
     startRouterAdvertiser({ interface: link.interface, isLoading: (mac) => sightings.isLoading(mac), log, clock }),

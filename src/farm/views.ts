@@ -7,6 +7,7 @@ import { sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ExportView, NfsExports } from '../nfs/exports.ts';
 import { OpenFiles } from '../tree/files.ts';
+import { HeldFiles } from '../tree/held.ts';
 import { LayeredTree } from '../tree/layered.ts';
 import { PrivateStore } from '../tree/private.ts';
 import { Disk, type Quota } from '../tree/room.ts';
@@ -15,7 +16,7 @@ import { privateDirectory, stateDirectory } from './directory.ts';
 import { type Node, tagClient } from './farm.ts';
 import type { Images, ImageVersion } from './images.ts';
 import type { LiveFarm, Published } from './live.ts';
-import { finishWiping, journalInode, removePrivate } from './private-trees.ts';
+import { journalInode, removePrivate } from './private-trees.ts';
 
 interface View {
   readonly node: Node;
@@ -26,12 +27,16 @@ interface View {
   readonly inode: number | undefined;
 }
 
+/** What of a served farm the views ask. */
+type FollowedFarm = Pick<LiveFarm, 'directory' | 'published' | 'onPublish'>;
+
 export class NodeViews implements NfsExports {
-  private readonly live: LiveFarm;
+  private readonly live: FollowedFarm;
   private readonly images: Images;
   private readonly clock: Clock;
   private readonly log: Log;
   private readonly imageFiles = new OpenFiles();
+  private readonly heldFiles = new HeldFiles();
   /** Which all private trees share. */
   private readonly disk: Disk;
   /** By node name, under which the private tree is kept too. */
@@ -41,7 +46,7 @@ export class NodeViews implements NfsExports {
   private readonly gone = new Map<string, ImageVersion>();
   private readonly watcher: FSWatcher;
 
-  constructor(live: LiveFarm, images: Images, clock: Clock, log: Log) {
+  constructor(live: FollowedFarm, images: Images, clock: Clock, log: Log) {
     this.live = live;
     this.log = log;
     this.images = images;
@@ -52,7 +57,6 @@ export class NodeViews implements NfsExports {
       () => live.published.farm.reserve,
     );
     live.onPublish((published) => this.republish(published));
-    finishWiping(live.directory);
     const top = dirname(privateDirectory(live.directory, 'n'));
     mkdirSync(top, { recursive: true });
     this.watcher = watch(top, { persistent: false }, (_event, name) => name !== null && this.checkPlace(name));
@@ -111,7 +115,8 @@ export class NodeViews implements NfsExports {
     const client = tagClient(published.farm, node);
     const store = PrivateStore.open(privateDirectory(directory, node.name), base, client);
     const quota = (): Quota => this.live.published.byName.get(node.name)?.profile.quota ?? node.profile.quota;
-    const tree = new LayeredTree({ store, client, imageFiles: this.imageFiles, clock: this.clock, disk: this.disk, quota });
+    const { imageFiles, heldFiles, clock, disk } = this;
+    const tree = new LayeredTree({ store, client, imageFiles, heldFiles, clock, disk, quota });
     const view = { node, version, store, tree, inode: journalInode(directory, node.name) };
     this.open.set(node.name, view);
     return view;

@@ -1,6 +1,6 @@
 // A procedure of either version of NFS: how its arguments are read, what it does, how its results are written.
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
-import type { Body } from '../rpc/message.ts';
+import type { Body, Tail } from '../rpc/message.ts';
 import type { Procedure, Transport } from '../rpc/program.ts';
 import { userOf } from './access.ts';
 import type { NfsState, Request, Room } from './request.ts';
@@ -9,7 +9,7 @@ interface Shape<Arguments, Result> {
   readonly read: (reader: ByteReader) => Arguments;
   readonly run: (request: Request, args: Arguments) => Result | Promise<Result>;
   readonly write: (writer: ByteWriter, result: Result) => void;
-  readonly tail?: (result: Result) => Buffer | undefined;
+  readonly tail?: (result: Result) => Tail | undefined;
 }
 
 /** A procedure that waits for the server it is of. */

@@ -1,5 +1,6 @@
 // What every procedure needs: who asks, the object behind a handle, and the three shapes that a procedure has.
 import type { Ipv4 } from '../base/addresses.ts';
+import type { LentBuffers } from '../base/lent.ts';
 import type { Attributes, Name, ObjectId, Tree } from '../tree/tree.ts';
 import { nameMax } from '../tree/tree.ts';
 import type { User } from './access.ts';
@@ -14,6 +15,8 @@ export interface NfsState {
   readonly exports: NfsExports;
   readonly handles: FileHandles;
   readonly verifier: WriteVerifier;
+  /** What READ reads into. */
+  readonly buffers: LentBuffers;
   /** Told about each exception that is neither a tree's nor the protocol's. */
   readonly fault: (error: unknown) => void;
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
+import { LentBuffers } from '../base/lent.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { RpcLimits } from '../rpc/limits.ts';
@@ -13,13 +14,13 @@ import { startRpcServer } from '../rpc/server.ts';
 import type { NfsEvent, NfsExports } from './exports.ts';
 import { FileHandles } from './handles.ts';
 import { mountVersions } from './mount.ts';
+import { nfsProgram } from './routing.ts';
 import { nfs2 } from './v2/program.ts';
 import { nfs3 } from './v3/program.ts';
 import { writeVerifier } from './verifier.ts';
 
-const nfsProgram = 100_003;
 const mountProgram = 100_005;
-const defaultPort = 2049;
+export const nfsPort = 2049;
 const verifierBytes = 8;
 
 export interface NfsServerOptions {
@@ -48,37 +49,50 @@ export interface NfsServerOptions {
   readonly limits?: Partial<RpcLimits>;
 }
 
+export type NfsPrograms = Pick<NfsServerOptions, 'exports' | 'key' | 'log' | 'observe' | 'programs'>;
+
 export interface NfsService extends Service {
   readonly port: number;
 }
 
-/** Binds and serves. Throws what `startRpcServer` throws. */
-export async function startNfsServer(options: NfsServerOptions): Promise<NfsService> {
-  const { address, exports, log, clock, limits = {} } = options;
-  const handles = new FileHandles(options.key);
+/** The programs and versions that there are, for whoever announces them. */
+export const nfsVersions: readonly { readonly number: number; readonly versions: ReadonlyMap<number, unknown> }[] = [
+  { number: nfsProgram, versions: new Map([2, 3].map((version) => [version, undefined])) },
+  { number: mountProgram, versions: new Map([1, 2, 3].map((version) => [version, undefined])) },
+];
+
+/** NFS and MOUNT, and what `options` has beside them, without any socket. */
+export function nfsPrograms({ exports, key, log, observe, programs }: NfsPrograms): readonly Program[] {
+  const handles = new FileHandles(key);
   const verifier = writeVerifier(() => randomBytes(verifierBytes));
   const fault = (error: unknown) => log('error', 'nfs.fault', { error: error instanceof Error ? error.stack : String(error) });
-  const observe = (event: NfsEvent) => {
+  const observed = (event: NfsEvent) => {
     logEvent(log, event);
-    options.observe?.(event);
+    observe?.(event);
   };
-  const nfsState = { exports, handles, verifier, fault };
-  const programs: readonly Program[] = [
+  const state = { exports, handles, verifier, buffers: new LentBuffers(), fault };
+  return [
     {
       number: nfsProgram,
       versions: new Map([
-        [2, nfs2(nfsState)],
-        [3, nfs3(nfsState)],
+        [2, nfs2(state)],
+        [3, nfs3(state)],
       ]),
     },
-    { number: mountProgram, versions: mountVersions({ exports, handles, observe, fault }) },
-    ...(options.programs ?? []),
+    { number: mountProgram, versions: mountVersions({ exports, handles, observe: observed, fault }) },
+    ...(programs ?? []),
   ];
+}
+
+/** Binds and serves. Throws what `startRpcServer` throws. */
+export async function startNfsServer(options: NfsServerOptions): Promise<NfsService> {
+  const { address, log, clock, limits = {} } = options;
+  const programs = nfsPrograms(options);
   const transports: readonly Transport[] = options.udp === false ? ['tcp'] : ['tcp', 'udp'];
   const nfs = await startRpcServer({
     name: 'nfs',
     address,
-    port: options.port ?? defaultPort,
+    port: options.port ?? nfsPort,
     transports,
     ...(options.interface !== undefined && { interface: options.interface }),
     programs,

@@ -4,16 +4,19 @@ import { nextTick } from 'node:process';
 import { ByteWriter } from '../base/bytes.ts';
 import { sentence, WireError } from '../base/errors.ts';
 import type { RpcLimits } from './limits.ts';
-import type { Reply } from './message.ts';
+import type { Reply, Tail } from './message.ts';
 import { lastFragment, RecordReader } from './record.ts';
 
 /** Room for the answers to a batch of small calls; a ByteWriter grows. Below half of Buffer.poolSize, so that it comes from the pool. */
 const writerCapacity = 2048;
 
+/** A tail up to this size goes into the chunk with its reply: each chunk costs as much as copying some KiB. */
+const copiedBytes = 4096;
+
 export interface ConnectionEvents {
   readonly answer: (message: Buffer) => Reply | Promise<Reply>;
   /** Writes all of a reply but its tail, which it returns. */
-  readonly encode: (writer: ByteWriter, reply: Reply) => Buffer | undefined;
+  readonly encode: (writer: ByteWriter, reply: Reply) => Tail | undefined;
   /** The connection was ended because of what came over it. */
   readonly dropped: (reason: string) => void;
 }
@@ -23,9 +26,13 @@ export class Connection {
   private readonly limits: RpcLimits;
   private readonly events: ConnectionEvents;
   private readonly records: RecordReader;
+  /** Settles when the connection is closed, however. */
+  readonly closed: Promise<void>;
   private inFlight = 0;
   /** Whole chunks that go out with the next flush, and the one being written. */
   private chunks: Buffer[] = [];
+  /** Whoever wants to know when these chunks are sent. */
+  private tails: (() => void)[] = [];
   private writer: ByteWriter | undefined;
   private queuedBytes = 0;
   private pumping = false;
@@ -46,6 +53,8 @@ export class Connection {
       this.pump();
     });
     socket.on('drain', () => this.pump());
+    this.closed = new Promise((resolve) => socket.on('close', () => resolve()));
+    socket.resume(); // whoever accepted it may have paused it
     socket.on('error', () => socket.destroy()); // a client that vanished; 'close' follows
   }
 
@@ -103,11 +112,17 @@ export class Connection {
       return;
     }
     this.inFlight += 1;
-    void reply.then((settled) => {
-      this.inFlight -= 1;
-      this.append(settled);
-      this.flushSoon();
-    });
+    void reply.then(
+      (settled) => {
+        this.inFlight -= 1;
+        this.append(settled);
+        this.flushSoon();
+      },
+      (error: unknown) => {
+        this.events.dropped(sentence(error));
+        this.socket.destroy();
+      },
+    );
   }
 
   /** Adds one record, marked as a single fragment. */
@@ -117,13 +132,18 @@ export class Connection {
     const start = writer.length;
     writer.u32(0);
     const tail = this.events.encode(writer, reply);
-    const length = writer.length - start - 4 + (tail?.length ?? 0);
+    const length = writer.length - start - 4 + (tail?.bytes.length ?? 0);
     writer.setU32(start, (lastFragment | length) >>> 0);
     this.queuedBytes += length + 4;
-    if (tail !== undefined) {
-      this.chunks.push(writer.bytes(), tail);
-      this.writer = undefined;
+    if (tail === undefined) return;
+    if (tail.bytes.length <= copiedBytes) {
+      writer.put(tail.bytes);
+      tail.sent?.();
+      return;
     }
+    this.chunks.push(writer.bytes(), tail.bytes);
+    if (tail.sent !== undefined) this.tails.push(tail.sent);
+    this.writer = undefined;
   }
 
   /** Answers that become ready in one turn of the event loop go out together. */
@@ -140,14 +160,23 @@ export class Connection {
 
   private flush(): void {
     if (this.writer !== undefined) this.chunks.push(this.writer.bytes());
-    const { chunks } = this;
+    const { chunks, tails } = this;
+    const last = chunks.pop();
+    if (last === undefined) return;
     this.chunks = [];
+    this.tails = [];
     this.writer = undefined;
     this.queuedBytes = 0;
-    if (chunks.length === 0 || this.socket.destroyed) return;
-    if (chunks.length > 1) this.socket.cork();
+    if (this.socket.destroyed) return;
+    if (chunks.length > 0) this.socket.cork();
     for (const chunk of chunks) this.socket.write(chunk);
-    if (chunks.length > 1) this.socket.uncork();
+    if (tails.length === 0) this.socket.write(last);
+    else {
+      this.socket.write(last, () => {
+        for (const sent of tails) sent();
+      });
+    }
+    if (chunks.length > 0) this.socket.uncork();
   }
 
   private endIfDone(): void {

@@ -4,7 +4,7 @@ import { ByteWriter } from '../base/bytes.ts';
 import type { openUdp } from '../base/datagrams.ts';
 import { sentence, WireError } from '../base/errors.ts';
 import type { RpcLimits } from './limits.ts';
-import type { Reply } from './message.ts';
+import type { Reply, Tail } from './message.ts';
 import type { Peer } from './program.ts';
 
 /** What fits into a UDP datagram over IPv4. */
@@ -23,7 +23,7 @@ interface Sender {
 export interface DatagramEvents {
   readonly answer: (peer: Peer, message: Buffer) => Reply | Promise<Reply>;
   /** Writes all of a reply but its tail, which it returns. */
-  readonly encode: (writer: ByteWriter, reply: Reply) => Buffer | undefined;
+  readonly encode: (writer: ByteWriter, reply: Reply) => Tail | undefined;
   /** A call or its answer was given up; the client sends the call again. */
   readonly dropped: (client: Ipv4, reason: string) => void;
 }
@@ -78,18 +78,27 @@ export class Datagrams {
 
   private sendLater(client: Ipv4, from: Sender, reply: Promise<Reply>): void {
     this.inFlight += 1;
-    void reply.then((settled) => {
+    const done = () => {
       this.inFlight -= 1;
-      this.send(client, from, settled);
       if (this.inFlight === 0) this.settled();
-    });
+    };
+    void reply.then(
+      (settled) => {
+        this.send(client, from, settled);
+        done();
+      },
+      (error: unknown) => {
+        this.events.dropped(client, sentence(error));
+        done();
+      },
+    );
   }
 
   private send(client: Ipv4, to: Sender, reply: Reply): void {
     if (this.state === 'closed') return;
     let writer = new ByteWriter(writerCapacity);
     let tail = this.events.encode(writer, reply);
-    if (writer.length + (tail?.length ?? 0) > datagramMax) {
+    if (writer.length + (tail?.bytes.length ?? 0) > datagramMax) {
       // The client would wait for ever; another try over TCP may succeed.
       writer = new ByteWriter(writerCapacity);
       tail = this.events.encode(writer, { kind: 'system-error', xid: reply.xid });
@@ -98,9 +107,12 @@ export class Datagrams {
       this.events.dropped(client, 'answers wait to be sent');
       return;
     }
-    const parts = tail === undefined ? [writer.bytes()] : [writer.bytes(), tail];
+    const parts = tail === undefined ? [writer.bytes()] : [writer.bytes(), tail.bytes];
     try {
-      this.socket.send(parts, to.port, to.address, (error) => error && this.events.dropped(client, error.message));
+      this.socket.send(parts, to.port, to.address, (error) => {
+        tail?.sent?.();
+        if (error) this.events.dropped(client, error.message);
+      });
     } catch (error) {
       this.events.dropped(client, sentence(error)); // port 0
     }

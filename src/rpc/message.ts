@@ -32,17 +32,29 @@ export type Denied =
   | { readonly kind: 'denied'; readonly xid: number; readonly reason: 'rpc-mismatch' }
   | { readonly kind: 'denied'; readonly xid: number; readonly reason: keyof typeof authStatus };
 
-/** The result of a procedure: it writes itself; `tail` follows what it wrote and is sent without being copied. Its length is a multiple of four. */
+/** Bytes that are sent behind a reply without being copied, a multiple of four. */
+export interface Tail {
+  readonly bytes: Buffer;
+  /** Told, at most once, that nobody reads `bytes` any more. */
+  readonly sent?: (() => void) | undefined;
+}
+
+/** The result of a procedure: it writes itself; `tail` follows what it wrote. */
 export interface Body {
   readonly encode: (writer: ByteWriter) => void;
-  readonly tail?: Buffer | undefined;
+  readonly tail?: Tail | undefined;
 }
 
 export type Reply =
   | Denied
+  /** Made by another process: the whole message. */
+  | { readonly kind: 'relayed'; readonly xid: number; readonly message: Buffer }
   | { readonly kind: 'success'; readonly xid: number; readonly body: Body }
   | { readonly kind: 'program-mismatch'; readonly xid: number; readonly low: number; readonly high: number }
   | { readonly kind: 'program-unavailable' | 'procedure-unavailable' | 'garbage-arguments' | 'system-error'; readonly xid: number };
+
+/** Why a call will have no reply: its connection ends, and the client asks again on the next one. */
+export class Unanswered extends Error {}
 
 /** accept_stat of RFC 5531 9. */
 const acceptStatus = {
@@ -106,6 +118,10 @@ function decodeUnixCredential(reader: ByteReader): Credential {
 
 /** Writes all of a reply but its tail. */
 export function encodeReply(writer: ByteWriter, reply: Reply): void {
+  if (reply.kind === 'relayed') {
+    writer.put(reply.message);
+    return;
+  }
   writer.u32(reply.xid);
   writer.u32(messageTypes.reply);
   if (reply.kind === 'denied') {

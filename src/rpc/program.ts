@@ -2,7 +2,7 @@
 import type { Ipv4 } from '../base/addresses.ts';
 import { ByteReader, type ByteWriter } from '../base/bytes.ts';
 import { WireError } from '../base/errors.ts';
-import { type Body, type Call, type Credential, decodeCall, encodeReply, type Reply } from './message.ts';
+import { type Body, type Call, type Credential, decodeCall, encodeReply, type Reply, type Tail } from './message.ts';
 import type { ReplyCache } from './reply-cache.ts';
 
 export type Transport = 'tcp' | 'udp';
@@ -34,12 +34,17 @@ export interface Program {
   readonly versions: ReadonlyMap<number, readonly (Procedure | undefined)[]>;
 }
 
+/** Passes a call on to the process that answers it, and gives the reply, or throws `Unanswered`; undefined if that is this one. */
+export type Elsewhere = (peer: Peer, call: Call, args: ByteReader, message: Buffer) => Promise<Reply> | undefined;
+
 /** What the answers of one server depend on beside the call. */
 export interface Answering {
   /** Whether only clients with a source port of `lastPrivilegedPort` or below are served. Default false. */
   readonly privileged?: boolean;
   readonly programs: ReadonlyMap<number, Program>;
   readonly replies: ReplyCache | undefined;
+  /** Who else answers a call, if it is not for this process: called with the call, and a reader of its own at the arguments. */
+  readonly elsewhere?: Elsewhere | undefined;
   /** Told about each exception that a procedure should not have thrown. */
   readonly fault: (procedure: string, error: unknown) => void;
 }
@@ -70,13 +75,13 @@ export function answer(answering: Answering, peer: Peer, message: Buffer): Reply
   }
   const procedure = procedures[call.procedure];
   if (procedure === undefined) return { kind: 'procedure-unavailable', xid };
-  return procedure.once && answering.replies !== undefined
-    ? answering.replies.once(peer.client, message, () => perform(answering, procedure, peer, call, reader))
-    : perform(answering, procedure, peer, call, reader);
+  const done = (): Reply | Promise<Reply> =>
+    answering.elsewhere?.(peer, call, new ByteReader(message, reader.offset), message) ?? perform(answering, procedure, peer, call, reader);
+  return procedure.once && answering.replies !== undefined ? answering.replies.once(peer.client, message, done) : done();
 }
 
 /** Writes all of a reply but its tail, which it returns. A result that cannot be written is a bug, and answered as one. */
-export function encodeAnswer(answering: Answering, writer: ByteWriter, reply: Reply): Buffer | undefined {
+export function encodeAnswer(answering: Pick<Answering, 'fault'>, writer: ByteWriter, reply: Reply): Tail | undefined {
   const start = writer.length;
   try {
     encodeReply(writer, reply);

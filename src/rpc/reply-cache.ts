@@ -48,8 +48,12 @@ export class ReplyCache {
     answers.set(key, answer);
     this.count += 1;
     this.makeRoom(answers);
-    if (answer.reply instanceof Promise) void answer.reply.then((reply) => this.settle(client, key, answer, reply));
-    else this.settle(client, key, answer, answer.reply);
+    if (answer.reply instanceof Promise) {
+      answer.reply.then(
+        (reply) => this.settle(client, key, answer, reply),
+        () => this.forget(client, key, answer),
+      );
+    } else this.settle(client, key, answer, answer.reply);
     return answer.reply;
   }
 
@@ -82,8 +86,12 @@ export class ReplyCache {
   /** An answer that says nothing about what was done is not worth keeping: the next try may succeed. */
   private settle(client: Ipv4, key: string, answer: Answer, reply: Reply): void {
     answer.reply = reply;
+    if (reply.kind !== 'success' && reply.kind !== 'relayed') this.forget(client, key, answer);
+  }
+
+  private forget(client: Ipv4, key: string, answer: Answer): void {
     const answers = this.clients.get(client);
-    if (reply.kind === 'success' || answers?.get(key) !== answer) return;
+    if (answers?.get(key) !== answer) return;
     answers.delete(key);
     this.count -= 1;
     if (answers.size === 0) this.clients.delete(client);

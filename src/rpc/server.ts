@@ -8,7 +8,8 @@ import type { Service } from '../base/service.ts';
 import { Connection } from './connection.ts';
 import { Datagrams } from './datagrams.ts';
 import { defaultLimits, type RpcLimits } from './limits.ts';
-import { type Answering, answer, encodeAnswer, type Peer, type Program, type Transport } from './program.ts';
+import type { Reply } from './message.ts';
+import { type Answering, answer, type Elsewhere, encodeAnswer, type Peer, type Program, type Transport } from './program.ts';
 import type { ReplyCache } from './reply-cache.ts';
 
 /** Some clients' calls at once, each 32 KiB of WRITE or a whole datagram. What the system allows (net.core.rmem_max) unless UDP is tied to an interface. */
@@ -52,14 +53,9 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
 }
 
 async function start(options: RpcServerOptions): Promise<RpcService> {
-  const { name, address, log, replies, privileged = false, transports } = options;
+  const { name, address, log, transports } = options;
   const limits = { ...defaultLimits, ...options.limits };
-  const answering: Answering = {
-    programs: new Map(options.programs.map((program) => [program.number, program])),
-    privileged,
-    replies,
-    fault: (procedure, error) => log('error', 'rpc.fault', { server: name, procedure, error: error instanceof Error ? error.stack : String(error) }),
-  };
+  const acceptor = openAcceptor(options);
   const closers: (() => Promise<void>)[] = [];
   const sockets: string[] = [];
   let { port } = options;
@@ -70,30 +66,80 @@ async function start(options: RpcServerOptions): Promise<RpcService> {
   };
   try {
     if (transports.includes('tcp')) {
-      const connections = new Map<Connection, Ipv4>();
-      const server = createServer((socket) => accept(socket, connections, answering, limits, name, log));
+      const server = createServer((socket) => acceptor.accept(socket));
       port = await listen(server, address, port);
-      closers.push(() => closeServer(server, connections, limits));
+      closers.push(() => closeServer(server, acceptor));
       sockets.push(`tcp ${address}:${port}`);
     }
     if (transports.includes('udp')) {
-      const { interface: device } = options;
-      const socket = await openUdp({ address, port, receiveBuffer, ...(device !== undefined && { interface: device }) });
-      socket.on('error', (error) => log('warn', 'rpc.udp', { server: name, error: error.message }));
-      const datagrams = new Datagrams(socket, limits, {
-        answer: (peer, message) => answer(answering, peer, message),
-        encode: (writer, reply) => encodeAnswer(answering, writer, reply),
-        dropped: (client, reason) => log('debug', 'rpc.dropped', { server: name, client, reason }),
-      });
-      port = socket.address().port;
-      closers.push(() => closeDatagrams(datagrams, limits));
-      sockets.push(`udp ${address}:${port}`);
+      const device = options.interface === undefined ? {} : { interface: options.interface };
+      const udp = await serveDatagrams({ name, address, port, ...device, answer: acceptor.answer, limits, log });
+      port = udp.port;
+      closers.push(() => udp.close());
+      sockets.push(...udp.sockets);
     }
   } catch (error) {
     await close();
     throw bindError(error, name, address, options.port);
   }
   return { name, port, sockets, close };
+}
+
+/** What answers calls, without sockets of its own. */
+export interface RpcAcceptor {
+  /** Serves a connection that somebody else accepted, and paused. */
+  readonly accept: (socket: Socket) => void;
+  /** The answer to a call that came by another way; throws `WireError` for what is no call. */
+  readonly answer: (peer: Peer, message: Buffer) => Reply | Promise<Reply>;
+  /** Takes no more calls, lets those under way end and ends all connections. */
+  readonly close: () => Promise<void>;
+}
+
+export type RpcAcceptorOptions = Pick<RpcServerOptions, 'name' | 'programs' | 'privileged' | 'replies' | 'limits' | 'log'> & {
+  /** See `Answering`. */
+  readonly elsewhere?: Elsewhere;
+};
+
+export function openAcceptor({ name, programs, privileged = false, replies, elsewhere, limits: given, log }: RpcAcceptorOptions): RpcAcceptor {
+  const limits = { ...defaultLimits, ...given };
+  const answering: Answering = {
+    programs: new Map(programs.map((program) => [program.number, program])),
+    privileged,
+    replies,
+    elsewhere,
+    fault: rpcFault(name, log),
+  };
+  const connections = new Map<Connection, Ipv4>();
+  return {
+    accept: (socket) => accept(socket, connections, answering, limits, name, log),
+    answer: (peer, message) => answer(answering, peer, message),
+    close: () => endConnections(connections, limits),
+  };
+}
+
+/** Told about each exception that a procedure should not have thrown. */
+export function rpcFault(server: string, log: Log): Answering['fault'] {
+  return (procedure, error) => log('error', 'rpc.fault', { server, procedure, error: error instanceof Error ? error.stack : String(error) });
+}
+
+export interface DatagramOptions extends Pick<RpcServerOptions, 'name' | 'address' | 'port' | 'interface' | 'log'> {
+  readonly answer: RpcAcceptor['answer'];
+  readonly limits?: Partial<RpcLimits>;
+}
+
+/** Binds UDP and answers the calls that come by it. */
+export async function serveDatagrams({ name, address, port, interface: device, answer, limits: given, log }: DatagramOptions): Promise<RpcService> {
+  const limits = { ...defaultLimits, ...given };
+  const socket = await openUdp({ address, port, receiveBuffer, ...(device !== undefined && { interface: device }) });
+  socket.on('error', (error) => log('warn', 'rpc.udp', { server: name, error: error.message }));
+  const fault = rpcFault(name, log);
+  const datagrams = new Datagrams(socket, limits, {
+    answer,
+    encode: (writer, reply) => encodeAnswer({ fault }, writer, reply),
+    dropped: (client, reason) => log('debug', 'rpc.dropped', { server: name, client, reason }),
+  });
+  const bound = socket.address().port;
+  return { name, port: bound, sockets: [`udp ${address}:${bound}`], close: () => closeDatagrams(datagrams, limits) };
 }
 
 function accept(socket: Socket, connections: Map<Connection, Ipv4>, answering: Answering, limits: RpcLimits, server: string, log: Log): void {
@@ -124,7 +170,8 @@ function crowded(connections: ReadonlyMap<Connection, Ipv4>, client: Ipv4, limit
   return ofClient >= limits.connectionsPerClient ? `more than ${limits.connectionsPerClient} connections of one client` : undefined;
 }
 
-function listen(server: Server, address: Ipv4, port: number): Promise<number> {
+/** Listens, and gives the port. */
+export function listen(server: Server, address: Ipv4, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, address, () => {
@@ -135,11 +182,18 @@ function listen(server: Server, address: Ipv4, port: number): Promise<number> {
   });
 }
 
-async function closeServer(server: Server, connections: ReadonlyMap<Connection, Ipv4>, limits: RpcLimits): Promise<void> {
+async function closeServer(server: Server, acceptor: RpcAcceptor): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  for (const connection of connections.keys()) connection.end();
+  await acceptor.close();
+  await closed;
+}
+
+async function endConnections(connections: ReadonlyMap<Connection, Ipv4>, limits: RpcLimits): Promise<void> {
+  const open = [...connections.keys()];
+  const closed = Promise.all(open.map((connection) => connection.closed));
+  for (const connection of open) connection.end();
   const impatience = setTimeout(() => {
-    for (const connection of connections.keys()) connection.destroy();
+    for (const connection of open) connection.destroy();
   }, limits.closingTime);
   await closed;
   clearTimeout(impatience);
@@ -155,7 +209,8 @@ async function closeDatagrams(datagrams: Datagrams, limits: RpcLimits): Promise<
   await datagrams.close();
 }
 
-function bindError(error: unknown, name: string, address: Ipv4, port: number): unknown {
+/** The sentence for why a socket could not be bound. */
+export function bindError(error: unknown, name: string, address: Ipv4, port: number): unknown {
   if (error instanceof FarmError) return error;
   const code = systemCode(error);
   const where = `${name} cannot listen on ${address} port ${port}`;

@@ -99,7 +99,11 @@ export class TreeError extends Error {
   readonly code: TreeErrorCode;
 
   constructor(code: TreeErrorCode, message: string = code, cause?: unknown) {
+    // An answer like any other, every third LOOKUP of a boot: where it was thrown is of no interest, and costs more than the LOOKUP.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message, cause === undefined ? undefined : { cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'TreeError';
     this.code = code;
   }
@@ -137,6 +141,11 @@ export interface Tree {
   readlink(id: ObjectId): string;
   /** Reads up to `target.length` bytes at `offset` into `target`; returns how many. Less only at the end of the file. */
   read(id: ObjectId, offset: number, target: Buffer): number;
+  /**
+   * All of a file that can never change, followed by three zeros, if it is in memory: it may be sent as it is. Undefined for any other object, which
+   * `read` reads. Absent in trees that keep none.
+   */
+  held?(id: ObjectId): Buffer | undefined;
   /** Writes all of `bytes` at `offset`, growing the file. Not yet on disk: see `commit`. */
   write(id: ObjectId, offset: number, bytes: Buffer): void;
   /** EXIST if the name is taken. */

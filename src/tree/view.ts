@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import { plainOf, type TagClient } from '../overlay/tags.ts';
 import { type Base, type BaseObject, firstPrivateId } from './base.ts';
 import { type OpenFiles, readFully } from './files.ts';
+import type { HeldFiles } from './held.ts';
 import type { PrivateStore } from './private.ts';
 import { type Disk, type Quota, unlimited } from './room.ts';
 import { type Attributes, type DirectoryEntry, type Name, nameMax, type ObjectId, TreeError } from './tree.ts';
@@ -13,6 +14,8 @@ export interface LayeredOptions {
   readonly client: TagClient;
   /** Descriptors of the image's files, shared by all nodes' trees. */
   readonly imageFiles: OpenFiles;
+  /** Small files of the image in memory, shared too. Absent: none are kept. */
+  readonly heldFiles?: HeldFiles;
   readonly clock: Clock;
   /** The file system that holds the private tree. */
   readonly disk: Disk;
@@ -27,6 +30,7 @@ export class LayeredView {
   protected readonly store: PrivateStore;
   private readonly client: TagClient;
   private readonly imageFiles: OpenFiles;
+  private readonly heldFiles: HeldFiles | undefined;
   protected readonly clock: Clock;
   protected readonly disk: Disk;
   protected readonly quota: () => Quota;
@@ -35,6 +39,7 @@ export class LayeredView {
     this.store = options.store;
     this.client = options.client;
     this.imageFiles = options.imageFiles;
+    this.heldFiles = options.heldFiles;
     this.clock = options.clock;
     this.disk = options.disk;
     this.quota = options.quota ?? (() => unlimited);
@@ -113,6 +118,21 @@ export class LayeredView {
     return target;
   }
 
+  held(id: ObjectId): Buffer | undefined {
+    if (this.heldFiles === undefined || typeof this.store.object(id)?.content === 'number') return undefined;
+    const { content, size } = this.baseObject(id);
+    if (content?.kind !== 'file') return undefined;
+    try {
+      return this.heldFiles.get(content.path.toString('latin1'), content.path, size);
+    } catch (error) {
+      throw this.unreadable(content.path, error);
+    }
+  }
+
+  private unreadable(path: Buffer, cause: unknown): TreeError {
+    return new TreeError('IO', `${path.toString()} of image ${this.base.version} cannot be read`, cause);
+  }
+
   read(id: ObjectId, offset: number, target: Buffer): number {
     const own = this.store.object(id);
     if (typeof own?.content === 'number') return this.store.read(own.content, target, offset);
@@ -123,7 +143,7 @@ export class LayeredView {
     try {
       return readFully(this.imageFiles.get(path.toString('latin1'), path, 'r'), target, offset);
     } catch (error) {
-      throw new TreeError('IO', `${path.toString()} of image ${this.base.version} cannot be read`, error);
+      throw this.unreadable(path, error);
     }
   }
 }

@@ -2,16 +2,19 @@
 // MOUNT version 2, NFS version 2, all by UDP from port 1000.
 import { describe, expect, test } from 'vitest';
 import { ipv4 } from '../../src/base/addresses.ts';
+import { encodeHandle } from '../../src/nfs/handles.ts';
 import { mappingsOf } from '../../src/rpc/portmap/mappings.ts';
 import { portmap } from '../../src/rpc/portmap/program.ts';
 import { MemoryTree } from '../support/memory-tree.ts';
-import { loopback } from '../support/nfs-farm.ts';
-import { nfsWorld } from '../support/nfs-world.ts';
+import { loopback, testKey } from '../support/nfs-farm.ts';
+import { nfsWorld, worldOwner } from '../support/nfs-world.ts';
 import { directExchange } from '../support/rpc-client.ts';
 
 const zeros = (bytes: number) => '00'.repeat(bytes);
-const handleOfDir = `00000001000000070000000100000002dbaaf7180dbcc806${zeros(8)}`;
-const handleOfFile = `000000010000000700000001000000031fc3f9c2268e81a7${zeros(8)}`;
+/** Bytes that a client only gives back: 24, and 8 of fill. */
+const handleOf = (object: number) => `${encodeHandle(testKey, { owner: worldOwner, generation: 1, object }).toString('hex')}${zeros(8)}`;
+const handleOfDir = handleOf(2);
+const handleOfFile = handleOf(3);
 /** AUTH_SYS of root without a name, and an empty verifier. */
 const root = `0000000100000014${zeros(20)}${zeros(8)}`;
 const call = (xid: string, program: string, version: number, procedure: number, rest: string) =>

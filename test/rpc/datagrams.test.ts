@@ -28,9 +28,9 @@ const program: Program = {
         nullProcedure,
         procedure('ECHO', ({ transport }, args) => {
           const tail = Buffer.from(args.rest());
-          return { encode: (to) => to.put(Buffer.from(transport.padEnd(4))), tail };
+          return { encode: (to) => to.put(Buffer.from(transport.padEnd(4))), tail: { bytes: tail } };
         }),
-        procedure('BYTES', (_caller, args) => ({ encode: () => {}, tail: Buffer.alloc(args.u32(), 7) })),
+        procedure('BYTES', (_caller, args) => ({ encode: () => {}, tail: { bytes: Buffer.alloc(args.u32(), 7) } })),
         procedure('WAIT', () => new Promise((resolve) => waiting.push(() => resolve({ encode: (to) => to.u32(1) })))),
         procedure(
           'ONCE',

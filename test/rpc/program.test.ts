@@ -27,7 +27,7 @@ const program: Program = {
         }),
         procedure('REJECTS', () => Promise.reject(new Error('a later bug'))),
         procedure('UNWRITABLE', (): Body => ({ encode: (writer) => writer.u32(-1) })),
-        procedure('LATER', async () => ({ encode: (writer) => writer.u32(1), tail: Buffer.from('tail') })),
+        procedure('LATER', async () => ({ encode: (writer) => writer.u32(1), tail: { bytes: Buffer.from('tail') } })),
       ],
     ],
     [4, [nullProcedure]],

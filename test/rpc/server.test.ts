@@ -32,7 +32,7 @@ const program: Program = {
         }),
         procedure('BIG', () => {
           started += 1;
-          return { encode: () => {}, tail: Buffer.alloc(bigTail, 7) };
+          return { encode: () => {}, tail: { bytes: Buffer.alloc(bigTail, 7) } };
         }),
       ],
     ],

@@ -1,5 +1,6 @@
 // The whole call path without sockets: a memory tree behind NFS and MOUNT, and a client that talks to them.
 import type { Ipv4 } from '../../src/base/addresses.ts';
+import { LentBuffers } from '../../src/base/lent.ts';
 import type { NfsEvent, NfsExports } from '../../src/nfs/exports.ts';
 import { FileHandles } from '../../src/nfs/handles.ts';
 import { mountVersions } from '../../src/nfs/mount.ts';
@@ -39,7 +40,7 @@ export function nfsWorld(tree: Tree, exports: NfsExports = singleExport(tree, lo
     starts += 1;
     return Buffer.from(`verify-${starts}`);
   });
-  const state = { exports, handles, verifier, fault };
+  const state = { exports, handles, verifier, buffers: new LentBuffers(), fault };
   const answering: Answering = {
     programs: new Map([
       [

@@ -87,7 +87,7 @@ export function directExchange(answering: Answering, client: Ipv4, transport: Tr
     const reply = await answer(answering, { client, port: 700, transport }, message);
     const writer = new ByteWriter();
     const tail = encodeAnswer(answering, writer, reply);
-    return Buffer.concat([writer.bytes(), tail ?? Buffer.alloc(0)]);
+    return Buffer.concat([writer.bytes(), tail?.bytes ?? Buffer.alloc(0)]);
   };
 }
 

@@ -18,8 +18,14 @@ export type GetattrResult = Outcome<{ readonly attributes: FileAttributes }>;
 export type LookupResult = Outcome<WithAttributes & { readonly handle: FileHandle; readonly object: FileAttributes }, WithAttributes>;
 export type AccessResult = Outcome<WithAttributes & { readonly access: number }, WithAttributes>;
 export type ReadlinkResult = Outcome<WithAttributes & { readonly target: string }, WithAttributes>;
-/** `data` is padded to a multiple of four; `count` bytes of it are the file's. */
-export type ReadResult = Outcome<WithAttributes & { readonly count: number; readonly endOfFile: boolean; readonly data: Buffer }, WithAttributes>;
+/** `data` is padded to a multiple of four; `count` bytes of it are the file's. `sent` wants to know when it is not needed any more. */
+interface ReadData {
+  readonly count: number;
+  readonly endOfFile: boolean;
+  readonly data: Buffer;
+  readonly sent?: () => void;
+}
+export type ReadResult = Outcome<WithAttributes & ReadData, WithAttributes>;
 export type WriteResult = Outcome<WithWcc & { readonly count: number; readonly committed: Stability; readonly verifier: Buffer }, WithWcc>;
 /** CREATE, MKDIR, SYMLINK, MKNOD; the wcc is the directory's. */
 export type CreateResult = Outcome<WithWcc & { readonly handle: FileHandle; readonly object: FileAttributes }, WithWcc>;

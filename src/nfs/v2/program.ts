@@ -2,7 +2,7 @@
 import { nullProcedure, type Procedure, voidBody } from '../../rpc/program.ts';
 import { getattr, setattr } from '../operations/attributes.ts';
 import { mkdir, symlink } from '../operations/create.ts';
-import { read, write } from '../operations/data.ts';
+import { read, readTail, write } from '../operations/data.ts';
 import { fsstat } from '../operations/filesystem.ts';
 import { readdir } from '../operations/list.ts';
 import { lookup, readlink } from '../operations/lookup.ts';
@@ -40,7 +40,7 @@ const table: readonly Bound[] = [
   /*  3 */ () => obsolete('ROOT'),
   /*  4 */ procedure('LOOKUP', again, { read: readNameAt, run: lookup, write: writeFound }),
   /*  5 */ procedure('READLINK', again, { read: readHandle, run: readlink, write: writeReadlink }),
-  /*  6 */ procedure('READ', again, { read: readRead, run: read, write: writeRead, tail: (result) => (result.status === 'OK' ? result.data : undefined) }),
+  /*  6 */ procedure('READ', again, { read: readRead, run: read, write: writeRead, tail: readTail }),
   /*  7 */ () => obsolete('WRITECACHE'),
   /*  8 */ procedure('WRITE', once, { read: readWrite, run: write, write: writeChanged }),
   /*  9 */ procedure('CREATE', once, { read: readCreate, run: create2, write: writeFound }),

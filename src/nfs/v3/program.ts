@@ -2,7 +2,7 @@
 import { nullProcedure, type Procedure } from '../../rpc/program.ts';
 import { access, getattr, setattr } from '../operations/attributes.ts';
 import { create, mkdir, mknod, symlink } from '../operations/create.ts';
-import { commit, read, write } from '../operations/data.ts';
+import { commit, read, readTail, write } from '../operations/data.ts';
 import { fsinfo, fsstat, pathconf } from '../operations/filesystem.ts';
 import { readdir, readdirplus } from '../operations/list.ts';
 import { lookup, readlink } from '../operations/lookup.ts';
@@ -62,7 +62,7 @@ const table: readonly Bound[] = [
   /*  3 */ procedure('LOOKUP', again, { read: readNameAt, run: lookup, write: writeLookup }),
   /*  4 */ procedure('ACCESS', again, { read: readAccess, run: access, write: writeAccess }),
   /*  5 */ procedure('READLINK', again, { read: readHandle, run: readlink, write: writeReadlink }),
-  /*  6 */ procedure('READ', again, { read: readRead, run: read, write: writeRead, tail: (result) => (result.status === 'OK' ? result.data : undefined) }),
+  /*  6 */ procedure('READ', again, { read: readRead, run: read, write: writeRead, tail: readTail }),
   // WRITE too: one that lies in the buffer of a dead connection must not overwrite what was written after its retransmission.
   /*  7 */ procedure('WRITE', once, { read: readWrite, run: write, write: writeWrite }),
   /*  8 */ procedure('CREATE', once, { read: readCreate, run: create, write: writeCreate }),

@@ -15,8 +15,10 @@ export interface Mapping {
   readonly port: number;
 }
 
+type Announced = Pick<Program, 'number'> & { readonly versions: ReadonlyMap<number, unknown> };
+
 /** Every version of programs that share their sockets. */
-export function mappingsOf(programs: readonly Program[], transports: readonly Transport[], port: number): readonly Mapping[] {
+export function mappingsOf(programs: readonly Announced[], transports: readonly Transport[], port: number): readonly Mapping[] {
   return programs.flatMap(({ number: program, versions }) =>
     [...versions.keys()].flatMap((version) => transports.map((transport): Mapping => ({ program, version, transport, port }))),
   );
