@@ -1,11 +1,13 @@
 // The farm that plain data describes, with every default filled in; or everything that is wrong with it.
 import { resolve } from 'node:path';
 import { networkAddress } from '../base/addresses.ts';
+import type { Access } from '../nfs/access.ts';
 import { type Complaint, complaintsOf, inWords } from './complaints.ts';
 import { type Farm, type Network, type Node, type Profile, serverName, type UnknownPolicy } from './farm.ts';
 import { farmPolicyComplaints, linkComplaints, networkComplaints, nodeComplaints, noProfile, overlapComplaints, profileOfPolicy } from './fit.ts';
 import { networkFinder } from './registry.ts';
-import { type FarmText, farmSchema, identityOf, keysAt, type NetworkText, type UnknownText } from './schema.ts';
+import { type FarmText, farmSchema, identityOf, keysAt, type NetworkText, type ProfileText, type UnknownText } from './schema.ts';
+import { sharedComplaints, sharedOwner } from './shared.ts';
 
 /** Registering machines by themselves is for the hour in which a lab is set up: then it ends, unless farm.yaml says otherwise. */
 const registerDefaults = { limit: 32, windowSeconds: 1800 };
@@ -23,6 +25,7 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
   const profiles = Object.entries(data.profiles).map(profileOf);
   const profileNames = profiles.map(({ name }) => name);
   for (const [path, unknown] of policies(data)) complaints.push(...profileOfPolicy(path, unknown, profileNames));
+  complaints.push(...sharedComplaints(data.profiles));
   if (complaints.length > 0) return { complaints };
   const unknown = policyOf('', data.unknown, profiles);
   const networks = Object.entries(data.networks).map(([name, network]) => networkOf(name, network, data, unknown, profiles));
@@ -61,9 +64,15 @@ function policies({ unknown, networks }: FarmText): readonly (readonly [readonly
   return [[['unknown'], unknown], ...Object.entries(networks).map(([name, network]) => [['networks', name, 'unknown'], network.unknown] as const)];
 }
 
-function profileOf([name, text]: readonly [string, FarmText['profiles'][string]]): Profile {
+function profileOf([name, text]: readonly [string, ProfileText]): Profile {
   const { image, root, loader, boot, options } = text;
-  return { name, image, kernelArgs: text.kernel_args, consoleLogin: text.console_login, root, loader, boot, options };
+  const shared = text.shared.map(({ path, ...access }) => ({ path, owner: sharedOwner(path), access: accessOf(access) }));
+  const rootAccess = accessOf(text.root_access);
+  return { name, image, kernelArgs: text.kernel_args, consoleLogin: text.console_login, root, rootAccess, shared, loader, boot, options };
+}
+
+function accessOf({ access, ...rest }: ProfileText['root_access']): Access {
+  return { readOnly: access === 'ro', ...rest };
 }
 
 function networkOf(name: string, text: NetworkText, farm: FarmText, unknown: UnknownPolicy, profiles: readonly Profile[]): Network {

@@ -4,11 +4,13 @@ import { type Ipv4, ipv4Number, mac, parseCidr, parseIpv4 } from '../base/addres
 import { FarmError, sentence } from '../base/errors.ts';
 import type { LoaderChoice } from '../boot/plan.ts';
 import { optionNames, parseCustomOption } from '../dhcp/custom-options.ts';
+import { overflowId } from '../nfs/access.ts';
 import { bootActions } from './actions.ts';
 import { nearest } from './complaints.ts';
 import { type FarmOption, type NodeIdentity, nameShape, type RelayPort } from './farm.ts';
 import { parseClientId, parseRelayId, parseUuid } from './identifiers.ts';
 import { longestSeconds, parseDuration, parseSize } from './quantities.ts';
+import { sharedPathFault } from './shared.ts';
 
 function issue(context: z.RefinementCtx, expected: string): never {
   context.addIssue({ code: 'custom', message: `expected ${expected}` });
@@ -119,6 +121,29 @@ const networkShape = z.strictObject({
 
 const loaderSchema = z.enum(['auto', 'ipxe', 'ipxe-snp', 'pxelinux', 'grub', 'shim', 'nbi'] satisfies readonly LoaderChoice[]);
 
+const userIdSchema = z
+  .int()
+  .min(0)
+  .max(2 ** 32 - 2); // the last one is no id but -1: leave it as it is
+const accessKeys = {
+  access: z.enum(['rw', 'ro']).default('rw'),
+  squash: z.enum(['none', 'root', 'all']),
+  anonuid: userIdSchema.default(overflowId),
+  anongid: userIdSchema.default(overflowId),
+  privileged: z.boolean().default(true),
+};
+const rootAccessShape = z.strictObject({ ...accessKeys, squash: accessKeys.squash.default('none') });
+const sharedShape = z.strictObject({
+  path: z.string().superRefine((path, context) => {
+    const fault = sharedPathFault(path);
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  }),
+  ...accessKeys,
+  squash: accessKeys.squash.default('root'),
+});
+/** `/home`, or `{ path: /home, access: ro, ... }`. */
+const sharedSchema = z.preprocess((value) => (typeof value === 'string' ? { path: value } : value), sharedShape);
+
 const profileShape = z.strictObject({
   image: z
     .string()
@@ -127,6 +152,8 @@ const profileShape = z.strictObject({
   kernel_args: z.array(z.string().regex(/^\S+$/, 'expected one kernel argument an entry, without blanks')).default([]),
   console_login: z.boolean().default(false),
   root: z.enum(['nfs', 'ram']).default('nfs'),
+  root_access: rootAccessShape.default(rootAccessShape.parse({})),
+  shared: z.array(sharedSchema).default([]),
   loader: loaderSchema.default('auto'),
   boot: z.enum(bootActions).default('default'),
   options: optionsSchema,
@@ -190,6 +217,7 @@ export const farmSchema = z.strictObject({
 export type FarmText = z.output<typeof farmSchema>;
 export type NetworkText = FarmText['networks'][string];
 export type NodeText = FarmText['nodes'][string];
+export type ProfileText = FarmText['profiles'][string];
 export type UnknownText = FarmText['unknown'];
 
 const shapes: Readonly<Record<string, z.ZodObject>> = {
@@ -201,6 +229,8 @@ const shapes: Readonly<Record<string, z.ZodObject>> = {
   'networks.*': networkShape,
   'networks.*.unknown': unknownShape,
   'profiles.*': profileShape,
+  'profiles.*.root_access': rootAccessShape,
+  'profiles.*.shared.*': sharedShape,
   'nodes.*': nodeShape,
   'nodes.*.relay_port': relayPortShape,
 };
@@ -208,7 +238,7 @@ const shapes: Readonly<Record<string, z.ZodObject>> = {
 /** The keys that the map at `path` may have. */
 export function keysAt(path: readonly PropertyKey[]): readonly string[] {
   const isNamed = ['networks', 'profiles', 'nodes'].includes(String(path[0]));
-  const pattern = path.map((key, index) => (index === 1 && isNamed ? '*' : String(key))).join('.');
+  const pattern = path.map((key, index) => ((index === 1 && isNamed) || typeof key === 'number' ? '*' : String(key))).join('.');
   return Object.keys(shapes[pattern]?.shape ?? {});
 }
 

@@ -11,6 +11,7 @@ import { Turns } from '../boot/turns.ts';
 import type { DhcpExchange } from '../dhcp/exchange.ts';
 import { type LeaseStore, leasesFile, openLeases } from '../dhcp/lease-store.ts';
 import { openProber } from '../dhcp/prober.ts';
+import type { Locks } from '../nlm/server.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 import { BootActions } from './action-store.ts';
 import { bootFiles } from './boot-files.ts';
@@ -20,6 +21,7 @@ import type { Network, Node } from './farm.ts';
 import { handOut } from './handed-out.ts';
 import { Images } from './images.ts';
 import { LiveFarm, type Published } from './live.ts';
+import { openFarmLocks } from './locks.ts';
 import { networkPool } from './places.ts';
 import { bootPlan, dhcpQuestions } from './planning.ts';
 import { Registrar } from './register.ts';
@@ -77,6 +79,7 @@ class FarmServer implements Service {
   private readonly live: LiveFarm;
   private readonly images: Images;
   private readonly views: NodeViews;
+  private readonly locks: Locks | undefined;
   private readonly sightings: Sightings;
   private readonly actions: BootActions;
   private readonly leases: LeaseStore;
@@ -97,6 +100,7 @@ class FarmServer implements Service {
     const { live } = this;
     this.images = new Images(directory, live.published.overlay);
     this.views = new NodeViews(live, this.images, clock, log);
+    this.locks = options.only.includes('nfs') ? openFarmLocks(live, this.views, log) : undefined;
     this.sightings = new Sightings(live, clock, log);
     this.actions = new BootActions(directory, log);
     this.registrar = new Registrar({ live, log, clock });
@@ -119,6 +123,7 @@ class FarmServer implements Service {
       routes: this.routes,
       handOut: handed,
       views: this.views,
+      locks: this.locks,
       sightings,
       http: { pieces: new Pieces(clock), turns: new Turns() },
       log,
@@ -222,8 +227,10 @@ class FarmServer implements Service {
 
   private observe(exchange: DhcpExchange): void {
     const { boots } = this.sightings.asked(exchange);
-    const node = exchange.host?.name;
-    if (boots && node !== undefined) this.actions.note(node, 'began', this.options.clock.now());
+    const { name: node, address } = exchange.host ?? {};
+    if (!boots || node === undefined) return;
+    this.actions.note(node, 'began', this.options.clock.now());
+    if (address !== undefined) this.locks?.service.release(address, 'it boots');
   }
 
   async close(): Promise<void> {
@@ -233,6 +240,7 @@ class FarmServer implements Service {
     const tied = [...this.tied.values()].map(({ service }) => service?.close());
     await Promise.all([...tied, ...this.services.splice(0).map((service) => service.close())]);
     await this.leases.close();
+    await this.locks?.close();
     await this.views.close();
     await this.actions.close();
     await this.sightings.close();

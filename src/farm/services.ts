@@ -12,16 +12,16 @@ import type { LeaseStore } from '../dhcp/lease-store.ts';
 import type { DhcpQuestions } from '../dhcp/questions.ts';
 import { startDhcpServer } from '../dhcp/server.ts';
 import { startRouterAdvertiser } from '../ndp/server.ts';
-import { startNfsServer } from '../nfs/server.ts';
+import type { Locks } from '../nlm/server.ts';
 import { startTftpServer } from '../tftp/server.ts';
 import { tftpBody } from './boot-files.ts';
 import { uploadDirectory } from './directory.ts';
 import type { Network } from './farm.ts';
+import { startFileServices } from './files.ts';
 import type { HandOut } from './handed-out.ts';
 import { hearsDhcp, type LiveFarm } from './live.ts';
 import { isRoutine } from './routes.ts';
 import type { Sightings } from './sightings.ts';
-import { handleKey } from './values.ts';
 import type { NodeViews } from './views.ts';
 
 export const serviceNames = ['dhcp', 'tftp', 'http', 'nfs'] as const;
@@ -36,6 +36,8 @@ export interface Shared {
   readonly routes: HttpRoutes;
   readonly handOut: HandOut;
   readonly views: NodeViews;
+  /** With `nfs` only. */
+  readonly locks: Locks | undefined;
   readonly sightings: Sightings;
   readonly http: HttpShared;
   readonly log: Log;
@@ -84,17 +86,7 @@ export const starters: Readonly<Record<ServiceName | 'ndp', Starter>> = {
       clock,
     });
   },
-  nfs: async ({ server }, { live, views, sightings, log, clock }) =>
-    startNfsServer({
-      address: server,
-      portmap: true,
-      privileged: true,
-      exports: views,
-      key: handleKey(live.key),
-      observe: (event) => sightings.mounted(event),
-      log,
-      clock,
-    }),
+  nfs: async (network, { locks, ...shared }) => (locks === undefined ? undefined : startFileServices(network, { ...shared, locks })),
   // With DHCP, which hears the same machines: iPXE asks both at once and waits for both.
   ndp: async ({ link }, { sightings, log, clock }) =>
     startRouterAdvertiser({ interface: link.interface, isLoading: (mac) => sightings.isLoading(mac), log, clock }),

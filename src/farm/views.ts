@@ -3,7 +3,8 @@ import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import { sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import type { ExportView, NfsExports } from '../nfs/exports.ts';
+import type { ExportView, NfsExports, ServedTree } from '../nfs/exports.ts';
+import type { Base } from '../tree/base.ts';
 import { OpenFiles } from '../tree/files.ts';
 import { LayeredTree } from '../tree/layered.ts';
 import { PrivateStore } from '../tree/private.ts';
@@ -11,6 +12,8 @@ import { privateDirectory, stateDirectory } from './directory.ts';
 import { type Node, tagClient } from './farm.ts';
 import type { Images, ImageVersion } from './images.ts';
 import type { LiveFarm, Published } from './live.ts';
+import { findShared, firstSharedOwner } from './shared.ts';
+import { SharedTrees } from './shared-trees.ts';
 
 interface View {
   readonly node: Node;
@@ -27,40 +30,69 @@ export class NodeViews implements NfsExports {
   private readonly imageFiles = new OpenFiles();
   /** By node name, under which the private tree is kept too. */
   private readonly open = new Map<string, View>();
+  private readonly shared: SharedTrees;
 
   constructor(live: LiveFarm, images: Images, clock: Clock, log: Log) {
     this.live = live;
     this.log = log;
     this.images = images;
     this.clock = clock;
+    this.shared = new SharedTrees(live.directory, clock, log);
     live.onPublish((published) => this.republish(published));
   }
 
   /**
    * `/` is the node's root as it last booted; `/debian-13/4f2a90cc1b7e` begins a boot from that version of an image: what was written
-   * over another version is carried over to it. A further path names a directory inside: the mount point of a sub-tree.
+   * over another version is carried over to it; `/home` is the tree of that shared path. A further path names a directory inside: the mount point of a
+   * sub-tree.
    */
   readonly mount = (client: Ipv4, path: string): ExportView | undefined => {
     const node = this.live.published.byAddress.get(client);
     if (node === undefined) return undefined;
     const [name = '', version = '', ...rest] = path.split('/').filter((part) => part !== '');
     const named = this.images.base(`${name}/${version}`) === undefined ? undefined : `${name}/${version}`;
+    const common = named === undefined ? findShared(node.profile.shared, path) : undefined;
+    if (common !== undefined) {
+      const { owner, access } = common.shared;
+      return { owner, tree: this.shared.tree(common.shared.path, () => this.baseOf(node)), access, within: common.within };
+    }
     const wanted = named ?? this.bootedVersion(node) ?? this.images.current(node.profile.image);
     const view = wanted === undefined ? undefined : this.opened(node, wanted);
     if (view === undefined) return undefined;
     const within = named === undefined ? path : rest.join('/');
-    return { owner: node.id, tree: view.tree, within };
+    return { owner: node.id, tree: view.tree, access: node.profile.rootAccess, within };
   };
 
-  readonly view = (owner: number, generation: number, client: Ipv4): LayeredTree | undefined => {
+  readonly view = (owner: number, generation: number, client: Ipv4): ServedTree | undefined => {
     const node = this.live.published.byAddress.get(client);
-    if (node === undefined || node.id !== owner) return undefined;
+    if (node === undefined) return undefined;
+    if (owner >= firstSharedOwner) return this.sharedView(node, owner);
+    if (node.id !== owner) return undefined;
     const version = this.bootedVersion(node);
     const tree = version === undefined ? undefined : this.opened(node, version)?.tree;
-    return tree?.generation === generation ? tree : undefined;
+    return tree?.generation === generation ? { tree, access: node.profile.rootAccess } : undefined;
   };
 
-  readonly paths = (client: Ipv4): readonly string[] => (this.live.published.byAddress.has(client) ? ['/'] : []);
+  readonly paths = (client: Ipv4): readonly string[] => {
+    const node = this.live.published.byAddress.get(client);
+    return node === undefined ? [] : ['/', ...node.profile.shared.map(({ path }) => path)];
+  };
+
+  /** Whether mounting `path` begins a boot of the client: it is its root out of an image's version. */
+  begins(path: string): boolean {
+    return this.images.base(path.replace(/^\/|\/$/g, '')) !== undefined;
+  }
+
+  private sharedView(node: Node, owner: number): ServedTree | undefined {
+    const shared = node.profile.shared.find((each) => each.owner === owner);
+    return shared === undefined ? undefined : { tree: this.shared.tree(shared.path, () => this.baseOf(node)), access: shared.access };
+  }
+
+  /** The image that a node runs, or would. */
+  private baseOf(node: Node): Base | undefined {
+    const version = this.bootedVersion(node) ?? this.images.current(node.profile.image);
+    return version === undefined ? undefined : this.images.base(version);
+  }
 
   private bootedVersion(node: Node): ImageVersion | undefined {
     return this.open.get(node.name)?.version ?? PrivateStore.version(privateDirectory(this.live.directory, node.name));
@@ -90,6 +122,7 @@ export class NodeViews implements NfsExports {
       if (base === undefined) this.release(view);
       else view.store.base = base;
     }
+    this.shared.keep(new Set(published.farm.profiles.flatMap(({ shared }) => shared.map(({ path }) => path))));
   }
 
   /** Forgets a view; the next request for it opens it anew. */
@@ -100,7 +133,7 @@ export class NodeViews implements NfsExports {
 
   async close(): Promise<void> {
     this.imageFiles.close();
-    await Promise.all([...this.open.values()].map(({ store }) => store.close()));
+    await Promise.all([this.shared.close(), ...[...this.open.values()].map(({ store }) => store.close())]);
     this.open.clear();
   }
 }

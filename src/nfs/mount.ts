@@ -5,6 +5,7 @@ import type { Body } from '../rpc/message.ts';
 import { type Caller, nullProcedure, type Procedure, voidBody } from '../rpc/program.ts';
 import { readString, writeBool, writeFixedOpaque, writeList, writeOpaque, writeString } from '../rpc/xdr.ts';
 import type { ObjectId, Tree } from '../tree/tree.ts';
+import { hears } from './access.ts';
 import type { ExportView, NfsEvent, NfsExports } from './exports.ts';
 import type { FileHandles } from './handles.ts';
 import { type Failure, Refusal, statusNumbers, statusOf } from './status.ts';
@@ -73,7 +74,7 @@ function procedures(state: MountState, mounted: Map<string, Mounted>, result: Mo
   const define = (name: string, run: (caller: Caller, args: ByteReader) => Body): Procedure => ({ name, once: false, run });
   return [
     nullProcedure,
-    define('MNT', ({ client }, args) => mountPath(state, mounted, result, client, readString(args, pathMax))),
+    define('MNT', (caller, args) => mountPath(state, mounted, result, caller, readString(args, pathMax))),
     define('DUMP', () => listBody([...mounted.values()], writeMounted)),
     define('UMNT', ({ client }, args) => unmount(state, mounted, client, readString(args, pathMax))),
     define('UMNTALL', ({ client }) => unmountAll(state, mounted, client)),
@@ -81,10 +82,10 @@ function procedures(state: MountState, mounted: Map<string, Mounted>, result: Mo
   ];
 }
 
-function mountPath(state: MountState, mounted: Map<string, Mounted>, result: MountResult, client: Ipv4, path: string): Body {
+function mountPath(state: MountState, mounted: Map<string, Mounted>, result: MountResult, { client, port }: Caller, path: string): Body {
   try {
     const view = state.exports.mount(client, path);
-    if (view === undefined) throw new Refusal('ACCES');
+    if (view === undefined || !hears(view.access, port)) throw new Refusal('ACCES');
     const handle = state.handles.encode(view.owner, view.tree.generation, mountedDirectory(view));
     remember(mounted, { client, path });
     state.observe({ kind: 'mounted', client, path, owner: view.owner });

@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { RpcLimits } from '../rpc/limits.ts';
-import { mappingsOf } from '../rpc/portmap/mappings.ts';
+import { type Mapping, mappingsOf } from '../rpc/portmap/mappings.ts';
 import { startPortmap } from '../rpc/portmap/server.ts';
 import type { Program, Transport } from '../rpc/program.ts';
 import { ReplyCache } from '../rpc/reply-cache.ts';
@@ -35,8 +35,8 @@ export interface NfsServerOptions {
    * that are told the ports (mount options `port=`, `mountport=`), except for locks.
    */
   readonly portmap: boolean;
-  /** What is served on the same sockets and made known on port 111 with them: the lock manager. */
-  readonly programs?: readonly Program[];
+  /** What else is made known on port 111: the lock manager. */
+  readonly alsoMapped?: readonly Mapping[];
   readonly exports: NfsExports;
   /** Whether a client must use a source port below 1024, as exports(5) has it by default: else any program on a node could claim to be root. */
   readonly privileged: boolean;
@@ -72,7 +72,6 @@ export async function startNfsServer(options: NfsServerOptions): Promise<NfsServ
       ]),
     },
     { number: mountProgram, versions: mountVersions({ exports, handles, observe, fault }) },
-    ...(options.programs ?? []),
   ];
   const transports: readonly Transport[] = options.udp === false ? ['tcp'] : ['tcp', 'udp'];
   const nfs = await startRpcServer({
@@ -89,7 +88,13 @@ export async function startNfsServer(options: NfsServerOptions): Promise<NfsServ
   });
   if (!options.portmap) return nfs;
   try {
-    const mapper = await startPortmap({ address, mappings: mappingsOf(programs, transports, nfs.port), limits, log, clock });
+    const mapper = await startPortmap({
+      address,
+      mappings: [...mappingsOf(programs, transports, nfs.port), ...(options.alsoMapped ?? [])],
+      limits,
+      log,
+      clock,
+    });
     const close = async () => {
       await Promise.all([nfs.close(), mapper.close()]);
     };

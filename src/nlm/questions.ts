@@ -22,8 +22,8 @@ export function lockQuestions({ handles, exports, admits, common }: LockableExpo
   const fieldsOf = (handle: Buffer) => handles.decode(handle) ?? (handle.length === filledBytes ? handles.decode(bareHandle(handle)) : undefined);
   const viewed = (handle: Buffer, client: Ipv4) => {
     const fields = fieldsOf(handle);
-    const tree = fields === undefined ? undefined : exports.view(fields.owner, fields.generation, client);
-    return fields === undefined || tree?.generation !== fields.generation ? undefined : { fields, tree };
+    const served = fields === undefined ? undefined : exports.view(fields.owner, fields.generation, client);
+    return fields === undefined || served?.tree.generation !== fields.generation ? undefined : { fields, ...served };
   };
   const permit = (handle: Buffer, { client, credential }: Caller, exclusive: boolean): ReturnType<LockQuestions['permit']> => {
     const found = viewed(handle, client);
@@ -31,7 +31,8 @@ export function lockQuestions({ handles, exports, admits, common }: LockableExpo
     try {
       const attributes = found.tree.attributes(found.fields.object);
       if (attributes.kind !== 'file') return 'stale';
-      const user = userOf(credential);
+      if (exclusive && found.access.readOnly) return 'read-only';
+      const user = userOf(credential, found.access);
       // As the Linux server: who may read it may lock it, or an opened file could not be locked after its mode was changed.
       return mayRead(attributes, user) || (exclusive && mayWrite(attributes, user)) ? 'yes' : 'denied';
     } catch (error) {

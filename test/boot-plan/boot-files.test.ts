@@ -10,6 +10,7 @@ import { type BootFileFound, bootFiles, tftpBody } from '../../src/farm/boot-fil
 import type { Farm, Network, Node, Profile } from '../../src/farm/farm.ts';
 import type { LiveFarm } from '../../src/farm/live.ts';
 import { indexFarm } from '../../src/farm/registry.ts';
+import { everything } from '../support/nfs-farm.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'farm-boot-files-'));
 const image = join(directory, 'images', 'debian-13', '0123456789ab');
@@ -26,6 +27,8 @@ const profile: Profile = {
   kernelArgs: [],
   consoleLogin: false,
   root: 'nfs',
+  rootAccess: everything,
+  shared: [],
   loader: 'auto',
   boot: 'default',
   options: [],

@@ -1,0 +1,68 @@
+// The trees of shared paths, each opened when it is first asked for: `shared/<path>` of the farm directory, made from the image's directory at first use.
+import { existsSync } from 'node:fs';
+import type { Clock } from '../base/clock.ts';
+import { FarmError, sentence } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { Base } from '../tree/base.ts';
+import { type DiskTree, openDiskTree } from '../tree/disk.ts';
+import { type Tree, TreeError } from '../tree/tree.ts';
+import { sharedDirectory, sharedStateDirectory } from './directory.ts';
+import { makeFromImage } from './shared-origin.ts';
+
+export class SharedTrees {
+  private readonly farm: string;
+  private readonly clock: Clock;
+  private readonly log: Log;
+  private readonly open = new Map<string, DiskTree>();
+  /** Paths of which it was said that they cannot be served. */
+  private readonly failed = new Set<string>();
+
+  constructor(farmDirectory: string, clock: Clock, log: Log) {
+    this.farm = farmDirectory;
+    this.clock = clock;
+    this.log = log;
+  }
+
+  /** `image` is asked only if the path has no directory yet. Throws `TreeError` IO when it cannot be opened; why is logged, once until it can. */
+  tree(path: string, image: () => Base | undefined): Tree {
+    const known = this.open.get(path);
+    if (known !== undefined) return known;
+    try {
+      const tree = this.opened(path, image);
+      this.open.set(path, tree);
+      this.failed.delete(path);
+      return tree;
+    } catch (error) {
+      if (!this.failed.has(path)) {
+        const hint = error instanceof FarmError ? error.hint : 'nodes get errors for this path until it can be opened; each request tries again';
+        this.log('error', 'shared.failed', { path, error: sentence(error), hint });
+      }
+      this.failed.add(path);
+      throw new TreeError('IO', sentence(error), error);
+    }
+  }
+
+  /** Closes what is shared no longer. */
+  keep(paths: ReadonlySet<string>): void {
+    for (const [path, tree] of this.open) {
+      if (paths.has(path)) continue;
+      this.open.delete(path);
+      tree.close().catch((error: unknown) => this.log('error', 'shared.close', { path, error: sentence(error) }));
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.open.values()].map((tree) => tree.close()));
+    this.open.clear();
+  }
+
+  private opened(path: string, image: () => Base | undefined): DiskTree {
+    const directory = sharedDirectory(this.farm, path);
+    if (!existsSync(directory)) {
+      const base = image();
+      const leftOut = makeFromImage(directory, path, base);
+      this.log('info', 'shared.made', { path, directory, image: base?.version, ...(leftOut.length > 0 && { leftOut }) });
+    }
+    return openDiskTree({ directory, state: sharedStateDirectory(this.farm, path), clock: this.clock, log: this.log });
+  }
+}
