@@ -7,7 +7,7 @@ import { bareHandle, filledBytes } from '../nfs/v2/handle.ts';
 import type { Caller } from '../rpc/program.ts';
 import { TreeError } from '../tree/tree.ts';
 import type { LockQuestions } from './doors.ts';
-import type { FileIdentity } from './locks.ts';
+import type { FileIdentity } from './lock.ts';
 
 export interface LockableExports {
   readonly handles: FileHandles;
