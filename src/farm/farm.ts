@@ -150,8 +150,8 @@ export function fqdn(farm: Pick<Farm, 'domain'>, node: Pick<Node, 'name'>): stri
 }
 
 /** How a node is known to tagged names. */
-export function tagClient(farm: Pick<Farm, 'domain'>, node: Pick<Node, 'name' | 'address'>): TagClient {
-  return { address: node.address, host: node.name, fqdn: fqdn(farm, node) };
+export function tagClient(farm: Pick<Farm, 'domain'>, node: Pick<Node, 'name' | 'address' | 'mac' | 'profile'>): TagClient {
+  return { address: node.address, host: node.name, fqdn: fqdn(farm, node), mac: node.mac, groups: [node.profile.name] };
 }
 
 /** The server's host name among the nodes. */

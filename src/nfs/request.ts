@@ -51,9 +51,11 @@ export function open(request: Request, handle: Buffer): OpenObject {
   const { client, port, credential } = request.caller;
   const served = request.state.exports.view(owner, generation, client);
   if (served === undefined || served.tree.generation !== generation) throw new Refusal('STALE');
-  const { tree, access } = served;
+  const { tree: common, access } = served;
   demand(hears(access, port), 'PERM');
   const user = userOf(credential, access);
+  const { uid, gid, gids } = user;
+  const tree = common.forUser?.({ uid, gids: [gid, ...gids] }) ?? common;
   return { tree, id: object, fsid: fields, attributes: tree.attributes(object), user, readOnly: access.readOnly };
 }
 

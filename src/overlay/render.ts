@@ -54,7 +54,7 @@ export function renderOverlay(sources: readonly OverlaySource[], context: Render
 
 function renderSource(source: OverlaySource, context: RenderContext): readonly OverlayFile[] {
   const { body, size } = source;
-  const owner = { uid: 0, gid: 0 };
+  const owner = { uid: 0, gid: 0, origin: source.origin };
   if (body.kind !== 'template') return [{ ...owner, path: landing(source, source.path), mode: source.mode, body, size }];
 
   const [, stated, symlink] = header.exec(body.text) ?? [];

@@ -1,5 +1,6 @@
 // The unchanging lower part of a served root: objects held in memory, file contents on disk or rendered. Shared by all nodes.
-import { parseTaggedName, plainRank, type Tag, type TagClient, tagRank } from '../overlay/tags.ts';
+import { TagIndex } from '../overlay/tag-index.ts';
+import type { TagClient } from '../overlay/tags.ts';
 import type { Attributes, DirectoryEntry, Name, ObjectId } from './tree.ts';
 
 /** Where a file's bytes are. */
@@ -12,6 +13,8 @@ export interface BaseObject extends Attributes {
   readonly target: string | undefined;
   readonly content: Content | undefined;
   readonly directory: BaseDirectory | undefined;
+  /** The template or file that it was made of; undefined for what is the image's. */
+  readonly origin?: string | undefined;
 }
 
 /** One image with its rendered overlays. Object ids stay below `firstPrivateId`. */
@@ -22,6 +25,8 @@ export interface Base {
   object(id: ObjectId): BaseObject | undefined;
   readonly objectCount: number;
   readonly totalBytes: number;
+  /** Whether any name has a version for a user or group: then what a client gets depends on who asks. */
+  readonly byUser: boolean;
 }
 
 /** Images number their objects from here (1 and 2 are the cookies of `.` and `..`) ... */
@@ -31,62 +36,36 @@ export const firstOverlayId: ObjectId = 0x4000_0000;
 /** ... and what nodes create is numbered from here, so that the three never meet. */
 export const firstPrivateId: ObjectId = 0x8000_0000;
 
-interface Variant {
-  readonly tag: Tag;
-  readonly entry: DirectoryEntry;
-}
-
 /** The names in one directory, with every tagged version of each. */
 export class BaseDirectory {
-  /** Raw names, tags included. Cookies ascend in iteration order. */
-  readonly raw: ReadonlyMap<Name, DirectoryEntry>;
-  /** Plain name -> its tagged versions; undefined in the common case that nothing here is tagged. */
-  private readonly variants: ReadonlyMap<Name, readonly Variant[]> | undefined;
+  private readonly index = new TagIndex<DirectoryEntry>();
 
   constructor(entries: readonly DirectoryEntry[]) {
-    this.raw = new Map([...entries].sort((a, b) => a.cookie - b.cookie).map((entry) => [entry.name, entry]));
-    const variants = new Map<Name, Variant[]>();
-    for (const entry of this.raw.values()) {
-      const tagged = parseTaggedName(entry.name);
-      if (tagged === undefined) continue;
-      const list = variants.get(tagged.plain) ?? [];
-      list.push({ tag: tagged.tag, entry });
-      variants.set(tagged.plain, list);
-    }
-    this.variants = variants.size === 0 ? undefined : variants;
+    for (const entry of [...entries].sort((a, b) => a.cookie - b.cookie)) this.index.add(entry.name, entry);
+  }
+
+  /** Raw names, tags included. Cookies ascend in iteration order. */
+  get raw(): ReadonlyMap<Name, DirectoryEntry> {
+    return this.index.raw;
+  }
+
+  /** What names mean here. */
+  get tags(): Pick<TagIndex<DirectoryEntry>, 'byUser' | 'candidates'> {
+    return this.index;
   }
 
   /** The entry that `client` sees under a plain name. `name$$$$` is always the plain file (tags(7)). */
   resolve(name: Name, client: TagClient): DirectoryEntry | undefined {
-    if (name.endsWith('$$$$')) {
-      const plain = name.slice(0, -4);
-      return parseTaggedName(plain) === undefined ? (this.raw.get(plain) ?? this.raw.get(name)) : undefined; // not another client's version
-    }
-    if (this.variants === undefined) return this.raw.get(name);
-    let best = this.raw.get(name);
-    if (best !== undefined && parseTaggedName(name) !== undefined) best = undefined;
-    let bestRank = plainRank;
-    for (const variant of this.variants.get(name) ?? []) {
-      const rank = tagRank(variant.tag, client);
-      if (rank !== undefined && rank < bestRank) {
-        best = variant.entry;
-        bestRank = rank;
-      }
-    }
-    return best;
+    return this.index.resolve(name, client);
   }
 
   /** Every plain name that `client` sees, in cookie order, from the first cookie after `cookie`. */
   *visible(client: TagClient, cookie: number): Iterable<DirectoryEntry> {
-    if (this.variants === undefined) {
-      for (const entry of this.raw.values()) if (entry.cookie > cookie) yield entry;
-      return;
-    }
     for (const entry of this.raw.values()) {
       if (entry.cookie <= cookie) continue;
-      const plain = parseTaggedName(entry.name)?.plain ?? entry.name;
       // A name is listed where the version that the client gets stands, so that its cookie is that version's own.
-      if (this.resolve(plain, client) === entry) yield plain === entry.name ? entry : { ...entry, name: plain };
+      const plain = this.index.isShown(entry.name, client);
+      if (plain !== undefined) yield plain === entry.name ? entry : { ...entry, name: plain };
     }
   }
 }

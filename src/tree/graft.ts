@@ -13,6 +13,8 @@ export interface OverlayFile {
   readonly body: Content | { readonly kind: 'symlink'; readonly target: string };
   /** Bytes of a `file` content. */
   readonly size: number;
+  /** The template or file that it was made of, for whoever asks why a node gets it. */
+  readonly origin?: string | undefined;
 }
 
 /** How many symlinks one path may pass through, as in the kernel (path_resolution(7)). */
@@ -69,20 +71,24 @@ export function graft(image: Base, files: readonly OverlayFile[]): Base {
     add(parent, leaf(file, newId(file.path), parent, file.path.slice(slash + 1), image));
     bytes += file.size;
   }
+  let { byUser } = image;
   for (const [id, names] of children) {
     const directory = object(id);
     if (directory === undefined) continue;
     const entries = [...names.values()];
     const links = 2 + entries.filter((entry) => object(entry.id)?.kind === 'directory').length;
+    const made = new BaseDirectory(entries);
+    byUser ||= made.tags.byUser;
     changed.set(id, {
       ...directory,
       links,
       mtime: directoryTime(directory.mtime, entries),
       ctime: directoryTime(directory.ctime, entries),
-      directory: new BaseDirectory(entries),
+      directory: made,
     });
   }
-  return { version: image.version, root: image.root, object, objectCount: image.objectCount + changed.size, totalBytes: image.totalBytes + bytes };
+  const objectCount = image.objectCount + changed.size;
+  return { version: image.version, root: image.root, object, objectCount, totalBytes: image.totalBytes + bytes, byUser };
 }
 
 /** Where a symlink leads, as a path from the root. */
@@ -119,6 +125,7 @@ function leaf(file: OverlayFile, id: ObjectId, parent: ObjectId, name: Name, ima
     target: body.kind === 'symlink' ? body.target : undefined,
     content: body.kind === 'symlink' ? undefined : body,
     directory: undefined,
+    origin: file.origin,
   };
 }
 

@@ -55,7 +55,8 @@ export function imageBase(version: string, rootDirectory: string, entries: Itera
   if (root === undefined) throw new Error(`${version} has no root entry`);
   if (cookie > firstOverlayId) throw new Error(`${version} has more than ${firstOverlayId - firstImageId} paths`);
   const table = new Map<ObjectId, BaseObject>(drafts.map((draft) => [draft.id, finish(draft, rootDirectory)]));
-  return { version, root: root.id, object: (id) => table.get(id), objectCount: table.size, totalBytes };
+  const byUser = [...table.values()].some(({ directory }) => directory?.tags.byUser === true);
+  return { version, root: root.id, object: (id) => table.get(id), objectCount: table.size, totalBytes, byUser };
 }
 
 /** Which directory an entry lies in, and its name there; the root lies in none. */

@@ -3,13 +3,49 @@ import { ftruncateSync, futimesSync, statfsSync } from 'node:fs';
 import { ioError } from './contents.ts';
 import { writeFully } from './files.ts';
 import type { Change, PrivateObject } from './rebase.ts';
-import { type AttributeChange, type Name, type NewObject, nameMax, type ObjectId, type Space, type Timestamp, type Tree, TreeError } from './tree.ts';
-import { LayeredView } from './view.ts';
+import {
+  type AttributeChange,
+  type Name,
+  type NewObject,
+  nameMax,
+  type ObjectId,
+  type Space,
+  type Timestamp,
+  type Tree,
+  TreeError,
+  type TreeUser,
+} from './tree.ts';
+import { type LayeredOptions, LayeredView } from './view.ts';
 
 /** ext4 allows 65,000 links; so do we. */
 const linkMax = 65_000;
 
+/** Users of one node whose views are kept; a node has few, and a view is cheap to make again. */
+const usersMax = 256;
+
 export class LayeredTree extends LayeredView implements Tree {
+  private readonly options: LayeredOptions;
+  private readonly users = new Map<string, LayeredTree>();
+
+  constructor(options: LayeredOptions) {
+    super(options);
+    this.options = options;
+  }
+
+  get forUser(): ((user: TreeUser) => LayeredTree) | undefined {
+    return this.base.byUser ? (user) => this.seenBy(user) : undefined;
+  }
+
+  private seenBy(user: TreeUser): LayeredTree {
+    const key = `${user.uid} ${user.gids.join(' ')}`;
+    const known = this.users.get(key);
+    if (known !== undefined) return known;
+    if (this.users.size >= usersMax) this.users.clear();
+    const tree = new LayeredTree({ ...this.options, client: { ...this.options.client, user } });
+    this.users.set(key, tree);
+    return tree;
+  }
+
   write(id: ObjectId, offset: number, bytes: Buffer): void {
     const { object, content } = this.writable(id);
     try {
@@ -165,10 +201,11 @@ export class LayeredTree extends LayeredView implements Tree {
   }
 
   private named(directory: ObjectId, name: Name, id: ObjectId): Change {
-    return { name: [directory, name, id, this.store.number()] };
+    return { name: [directory, this.oneName(directory, name), id, this.store.number()] };
   }
 
-  private unnamed(directory: ObjectId, name: Name): Change {
+  private unnamed(directory: ObjectId, written: Name): Change {
+    const name = this.oneName(directory, written);
     return this.findInBase(directory, name) === undefined ? { unname: [directory, name] } : { whiteout: [directory, name] };
   }
 

@@ -46,13 +46,12 @@ export function rebase(changes: readonly Change[], base: Base): readonly Change[
     const common = { mode: 0o755, links: 2, uid: 0, gid: 0, size: 4096, device: undefined, atime: time, mtime: time, ctime: time };
     const parent = directoryAt(above(path));
     made.push({ put: { ...common, id, kind: 'directory', parent, target: undefined, content: undefined } });
-    made.push({ name: [parent, path.slice(path.lastIndexOf('/') + 1), id, next++] });
+    made.push({ name: [parent, plainName(path), id, next++] });
     return id;
   };
   for (const [path, id] of [...orphans]) {
     if (named.has(id)) continue;
-    const stored = path.slice(path.lastIndexOf('/') + 1);
-    made.push({ name: [directoryAt(above(path)), parseTaggedName(stored)?.plain ?? stored, id, next++] });
+    made.push({ name: [directoryAt(above(path)), plainName(path), id, next++] });
   }
   // An unmoved directory lies where the new base, or its old path, has it; a moved one was given a name and a parent of its own.
   const placed = kept.map((change): Change => {
@@ -61,6 +60,12 @@ export function rebase(changes: readonly Change[], base: Base): readonly Change[
     return { put: { ...change.put, parent } };
   });
   return [...placed, ...made];
+}
+
+/** The name under which a client saw what is stored at a path. */
+function plainName(path: string): Name {
+  const stored = path.slice(path.lastIndexOf('/') + 1);
+  return parseTaggedName(stored)?.plain ?? stored;
 }
 
 /** The path of the directory that a path lies in; empty for the root. */

@@ -106,12 +106,21 @@ export class TreeError extends Error {
 /** A path component's limit in bytes, as on every Linux file system. */
 export const nameMax = 255;
 
+export interface TreeUser {
+  readonly uid: number;
+  readonly gids: readonly number[];
+}
+
 /**
  * Calls are synchronous, so each is atomic to every other: no locks. What must reach the disk is waited for apart (`stable`, `commit`).
  * A tree does not check permissions; whoever asks on behalf of a user does (nfs/access.ts).
  * All calls throw `TreeError`; STALE for an id that names nothing.
  */
 export interface Tree {
+  /**
+   * The same tree as a user sees it whose groups are `gids`, the primary one first. Absent in the usual tree, where names mean the same for all users.
+   */
+  readonly forUser?: ((user: TreeUser) => Tree) | undefined;
   /** Tells this tree and its history from any other in a file handle; 32 bits. */
   readonly generation: number;
   readonly root: ObjectId;

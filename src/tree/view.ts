@@ -1,7 +1,7 @@
 // What one client sees of the layers: the private tree over the rendered overlays over the image. Reading only; layered.ts changes.
 import { createHash } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
-import type { TagClient } from '../overlay/tags.ts';
+import { plainOf, type TagClient } from '../overlay/tags.ts';
 import { type Base, type BaseObject, firstPrivateId } from './base.ts';
 import { type OpenFiles, readFully } from './files.ts';
 import type { PrivateStore } from './private.ts';
@@ -65,7 +65,8 @@ export class LayeredView {
     return id;
   }
 
-  protected find(directory: ObjectId, name: Name): ObjectId | undefined {
+  protected find(directory: ObjectId, written: Name): ObjectId | undefined {
+    const name = this.oneName(directory, written);
     const own = this.store.entries(directory)?.get(name);
     if (own !== undefined) return own === 'whiteout' ? undefined : own.id;
     return this.findInBase(directory, name);
@@ -74,7 +75,14 @@ export class LayeredView {
   /** What the layers below the private one have under a name. */
   protected findInBase(directory: ObjectId, name: Name): ObjectId | undefined {
     if (directory >= firstPrivateId) return undefined;
-    return this.base.object(directory)?.directory?.resolve(name, this.client)?.id;
+    const id = this.base.object(directory)?.directory?.resolve(name, this.client)?.id;
+    return id === undefined || this.store.isDropped(id) ? undefined : id;
+  }
+
+  /** `name$$$$` is another name for `name` unless the client has a version of it: then the plain file is known by `name$$$$` alone. */
+  protected oneName(directory: ObjectId, name: Name): Name {
+    const plain = plainOf(name);
+    return plain !== undefined && this.findInBase(directory, plain) === this.findInBase(directory, name) ? plain : name;
   }
 
   parent(directory: ObjectId): ObjectId {
@@ -87,7 +95,7 @@ export class LayeredView {
     const own = this.store.entries(directory);
     const below = directory < firstPrivateId ? this.base.object(directory)?.directory : undefined;
     if (below !== undefined && cookie < firstPrivateId) {
-      for (const entry of below.visible(this.client, cookie)) if (!own?.has(entry.name)) yield entry;
+      for (const entry of below.visible(this.client, cookie)) if (!own?.has(entry.name) && !this.store.isDropped(entry.id)) yield entry;
     }
     for (const [name, entry] of own ?? []) {
       if (entry !== 'whiteout' && entry.cookie > cookie) yield { name, id: entry.id, cookie: entry.cookie };

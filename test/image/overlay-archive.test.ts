@@ -39,7 +39,7 @@ const base = graft(image, [
 ]);
 const address = parseIpv4('10.11.0.10');
 if (address === undefined) throw new Error('no address');
-const n1 = { address, host: 'n1', fqdn: 'n1.farm.lan' };
+const n1 = { address, host: 'n1', fqdn: 'n1.farm.lan', mac: undefined, groups: [] };
 
 function list(archive: Buffer): readonly string[] {
   const text = execFileSync('tar', ['--list', '--verbose', '--numeric-owner'], { input: archive, env: { ...process.env, TZ: 'UTC' } }).toString();

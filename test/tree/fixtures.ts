@@ -2,12 +2,12 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Ipv4 } from '../../src/base/addresses.ts';
+import type { Ipv4, Mac } from '../../src/base/addresses.ts';
 import type { TagClient } from '../../src/overlay/tags.ts';
 import type { Base } from '../../src/tree/base.ts';
 import { type ImageEntry, imageBase } from '../../src/tree/image.ts';
 
-export const client: TagClient = { address: '10.11.0.7' as Ipv4, host: 'n7', fqdn: 'n7.farm.lan' };
+export const client: TagClient = { address: '10.11.0.7' as Ipv4, host: 'n7', fqdn: 'n7.farm.lan', mac: '52:54:00:00:00:07' as Mac, groups: ['default'] };
 
 export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'farm-test-'));
