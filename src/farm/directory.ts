@@ -37,9 +37,14 @@ export function privateDirectory(farm: string, node: string): string {
   return join(stateDirectory(farm), 'private', node);
 }
 
+/** What is shared by nodes. */
+export function allSharedDirectory(farm: string): string {
+  return join(farm, 'shared');
+}
+
 /** A shared path, `/home`: what it holds is here as it is. */
 export function sharedDirectory(farm: string, path: string): string {
-  return join(farm, 'shared', path);
+  return join(allSharedDirectory(farm), path);
 }
 
 /** What the server keeps about a shared path, beside it because nodes could change it there. */

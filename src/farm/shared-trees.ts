@@ -1,12 +1,12 @@
 // The trees of shared paths, each opened when it is first asked for: `shared/<path>` of the farm directory, made from the image's directory at first use.
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Base } from '../tree/base.ts';
 import { type DiskTree, openDiskTree } from '../tree/disk.ts';
 import { type Tree, TreeError } from '../tree/tree.ts';
-import { sharedDirectory, sharedStateDirectory } from './directory.ts';
+import { allSharedDirectory, sharedDirectory, sharedStateDirectory } from './directory.ts';
 import { makeFromImage } from './shared-origin.ts';
 
 export class SharedTrees {
@@ -59,6 +59,8 @@ export class SharedTrees {
   private opened(path: string, image: () => Base | undefined): DiskTree {
     const directory = sharedDirectory(this.farm, path);
     if (!existsSync(directory)) {
+      // Root's alone: what root of a node makes set-uid there, users of the server must not reach.
+      mkdirSync(allSharedDirectory(this.farm), { recursive: true, mode: 0o700 });
       const base = image();
       const leftOut = makeFromImage(directory, path, base);
       this.log('info', 'shared.made', { path, directory, image: base?.version, ...(leftOut.length > 0 && { leftOut }) });
