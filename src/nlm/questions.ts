@@ -2,22 +2,19 @@
 import type { Ipv4 } from '../base/addresses.ts';
 import { mayRead, mayWrite, userOf } from '../nfs/access.ts';
 import type { NfsExports } from '../nfs/exports.ts';
-import type { FileHandles, HandleFields } from '../nfs/handles.ts';
+import type { FileHandles } from '../nfs/handles.ts';
 import { bareHandle, filledBytes } from '../nfs/v2/handle.ts';
 import type { Caller } from '../rpc/program.ts';
 import { TreeError } from '../tree/tree.ts';
 import type { LockQuestions } from './doors.ts';
-import type { FileIdentity } from './lock.ts';
 
 export interface LockableExports {
   readonly handles: FileHandles;
   readonly exports: NfsExports;
   readonly admits: (client: Ipv4) => boolean;
-  /** For objects that several views have in common, as those of shared directories: one name for all of them. Undefined: the object is its view's own. */
-  readonly common?: (fields: HandleFields, client: Ipv4) => FileIdentity | undefined;
 }
 
-export function lockQuestions({ handles, exports, admits, common }: LockableExports): LockQuestions {
+export function lockQuestions({ handles, exports, admits }: LockableExports): LockQuestions {
   // NLM has one shape of handle for both versions of NFS; that of version 2 is filled up.
   const fieldsOf = (handle: Buffer) => handles.decode(handle) ?? (handle.length === filledBytes ? handles.decode(bareHandle(handle)) : undefined);
   const viewed = (handle: Buffer, client: Ipv4) => {
@@ -46,7 +43,7 @@ export function lockQuestions({ handles, exports, admits, common }: LockableExpo
       const found = viewed(handle, client);
       if (found === undefined) return undefined;
       const { owner, generation, object } = found.fields;
-      return common?.(found.fields, client) ?? `${owner}/${generation}/${object}`;
+      return `${owner}/${generation}/${object}`;
     },
     permit,
   };
