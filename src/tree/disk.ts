@@ -18,6 +18,7 @@ import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { run } from '../base/processes.ts';
+import type { TagIndex } from '../overlay/tag-index.ts';
 import { at, type Descriptors, holding, look, reopen, stale } from './disk-descriptors.ts';
 import { DiskFiles } from './disk-files.ts';
 import { type KnownObject, ObjectNumbers, rootId } from './disk-ids.ts';
@@ -25,6 +26,7 @@ import { indexAfter, Listings } from './disk-listing.ts';
 import { applyChange, make } from './disk-make.ts';
 import { attributesFrom, checkName, diskError, identityOf, kindOf, onDisk } from './disk-object.ts';
 import { Reach, type Reached } from './disk-reach.ts';
+import { TagIndexes } from './disk-tags.ts';
 import { Unsynced } from './disk-unsynced.ts';
 import { YoungObjects } from './disk-young.ts';
 import { readFully, writeFully } from './files.ts';
@@ -34,6 +36,7 @@ import {
   type DirectoryEntry,
   type Name,
   type NewObject,
+  nameMax,
   type ObjectId,
   type Space,
   type Tree,
@@ -108,6 +111,7 @@ export class DiskTree implements Tree {
   private readonly reach: Reach;
   private readonly files: DiskFiles;
   private readonly listings: Listings;
+  private readonly tagged: TagIndexes;
   private readonly young: YoungObjects;
   private readonly unsynced: Unsynced;
   private readonly descriptors: readonly Descriptors[];
@@ -123,6 +127,7 @@ export class DiskTree implements Tree {
     this.reach = new Reach(rootFd, numbers, now);
     this.files = new DiskFiles(this.reach, !isOverlay);
     this.listings = new Listings(now);
+    this.tagged = new TagIndexes(now);
     this.young = new YoungObjects(now);
     this.unsynced = new Unsynced(async () => {
       await run('sync', ['-f', `/proc/${process.pid}/fd/${rootFd}`]);
@@ -213,6 +218,7 @@ export class DiskTree implements Tree {
     this.files.forget(object);
     this.reach.directories.forget(object.id);
     this.listings.forget(object.id);
+    this.tagged.forget(object.id);
   }
 
   parent(directory: ObjectId): ObjectId {
@@ -257,6 +263,20 @@ export class DiskTree implements Tree {
     });
   }
 
+  /** The names in a directory that have tags; `anew` if one of them was found not to be there. */
+  tags(directory: ObjectId, how?: 'anew'): TagIndex<true> {
+    return this.operation(() => {
+      const fd = this.reach.directory(directory);
+      const stat = fstatSync(fd, { bigint: true });
+      return how === 'anew' ? this.tagged.scan(directory, fd, stat) : this.tagged.of(directory, fd, stat);
+    });
+  }
+
+  /** Whether a directory has a name. */
+  has(directory: ObjectId, name: Name): boolean {
+    return this.operation(() => name.length <= nameMax && look(this.reach.directory(directory), name) !== undefined);
+  }
+
   readlink(id: ObjectId): string {
     return this.operation(() => {
       const object = this.numbers.get(id);
@@ -287,11 +307,10 @@ export class DiskTree implements Tree {
     return this.operation(() => {
       const fd = this.reach.directory(directory);
       checkName(name);
-      const made = make(fd, name, object, change, this.clock.now());
+      const made = this.changeNames(directory, fd, { added: name }, () => make(fd, name, object, change, this.clock.now()));
       try {
         const known = this.identify(directory, fd, name, made.stat);
         this.numbers.setTimes(known, made.times);
-        this.changedNames(directory, fd);
         if (object.kind === 'file' || object.kind === 'directory') this.changed(known, made.fd);
         if (object.kind !== 'file') return known.id;
         this.files.writers.add(known.id, openSync(at(made.fd), constants.O_RDWR));
@@ -331,10 +350,13 @@ export class DiskTree implements Tree {
     this.unsynced.add(id, canSync ? () => reopen(fd, constants.O_RDONLY) : undefined);
   }
 
-  /** Names in a directory have changed. */
-  private changedNames(id: ObjectId, fd: number): void {
-    const object = this.copiedUp(this.numbers.get(id), fd);
-    this.changed(object, fd);
+  /** Changes names in a directory by `act`. */
+  private changeNames<Result>(id: ObjectId, fd: number, change: { readonly added?: Name; readonly removed?: Name }, act: () => Result): Result {
+    const isCurrent = this.tagged.isCurrent(id, () => fstatSync(fd, { bigint: true }));
+    const result = act();
+    if (isCurrent) this.tagged.changed(id, fstatSync(fd, { bigint: true }), change);
+    this.changed(this.copiedUp(this.numbers.get(id), fd), fd);
+    return result;
   }
 
   /** Changing an object of an overlay's lower layer copies it up, and all directories above it: they are born again, with the same inode numbers. */
@@ -356,7 +378,7 @@ export class DiskTree implements Tree {
       const from = this.find(object);
       const fd = this.reach.directory(directory);
       checkName(name);
-      linkSync(at(from.directory, from.place.name), at(fd, name));
+      this.changeNames(directory, fd, { added: name }, () => linkSync(at(from.directory, from.place.name), at(fd, name)));
       holding(fd, name, (held, stat) => {
         const now = this.isOverlay ? this.copiedUp(object, held) : object;
         if (!this.reach.is(now, stat)) {
@@ -366,7 +388,6 @@ export class DiskTree implements Tree {
         this.numbers.seen(now, { parent: directory, name }, Number(stat.nlink));
         if (now.kind === 'file') this.changed(now, held);
       });
-      this.changedNames(directory, fd);
     });
   }
 
@@ -375,9 +396,8 @@ export class DiskTree implements Tree {
       const fd = this.reach.directory(directory);
       const stat = this.existing(fd, name);
       if (stat.isDirectory()) throw new TreeError('ISDIR');
-      unlinkSync(at(fd, name));
+      this.changeNames(directory, fd, { removed: name }, () => unlinkSync(at(fd, name)));
       this.lostName(directory, name, stat);
-      this.changedNames(directory, fd);
     });
   }
 
@@ -386,9 +406,8 @@ export class DiskTree implements Tree {
       const fd = this.reach.directory(directory);
       const stat = this.existing(fd, name);
       if (!stat.isDirectory()) throw new TreeError('NOTDIR');
-      removeEmpty(fd, name);
+      this.changeNames(directory, fd, { removed: name }, () => removeEmpty(fd, name));
       this.lostName(directory, name, stat);
-      this.changedNames(directory, fd);
     });
   }
 
@@ -414,12 +433,13 @@ export class DiskTree implements Tree {
       checkName(newName);
       const stat = this.existing(source, name);
       const replaced = look(target, newName);
-      renameReplacing(at(source, name), at(target, newName));
-      if (replaced?.ino === stat.ino) return; // two names of one object
+      const isSame = replaced?.ino === stat.ino && replaced.dev === stat.dev;
+      const act = () => renameReplacing(at(source, name), at(target, newName));
+      const leaving = () => this.changeNames(from, source, isSame ? {} : { removed: name }, act);
+      this.changeNames(to, target, isSame ? {} : { added: newName }, leaving);
+      if (isSame) return; // two names of one object, of which both stay
       if (replaced !== undefined) this.lostName(to, newName, replaced);
       this.moved(from, name, to, newName, stat);
-      this.changedNames(from, source);
-      this.changedNames(to, target);
     });
   }
 

@@ -1,5 +1,20 @@
 // Random operations through a disk tree, and the same by node:fs on a twin directory: same results, same errors, same listings.
-import { chmodSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmdirSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { systemCode } from '../../src/base/errors.ts';
@@ -22,7 +37,10 @@ type Operation =
 
 const behind = fc.boolean();
 const operation: fc.Arbitrary<Operation> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('file' as const, 'directory' as const, 'directory' as const, 'symlink' as const), path, mode, behind }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constantFrom('file' as const, 'directory' as const, 'directory' as const, 'symlink' as const), path, mode, behind }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('remove' as const, 'removeDirectory' as const, 'replace' as const), path, behind }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constantFrom('rename' as const, 'link' as const), path, to: path, behind }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('mode' as const), path, mode, behind }) },
@@ -49,36 +67,56 @@ function byHand(base: string, operation: Exclude<Operation, { do: 'restart' }>, 
   switch (operation.do) {
     case 'file':
       writeFileSync(here, mark, { flag: 'wx' });
-      return chmodSync(here, operation.mode);
+      chmodSync(here, operation.mode);
+      return;
     case 'directory':
       mkdirSync(here);
-      return chmodSync(here, operation.mode);
+      chmodSync(here, operation.mode);
+      return;
     case 'symlink':
-      return symlinkSync(mark, here);
+      symlinkSync(mark, here);
+      return;
     case 'remove':
-      return unlinkSync(here);
-    case 'removeDirectory':
-      return rmdirSync(here);
-    case 'replace':
       unlinkSync(here);
-      return writeFileSync(here, mark, { flag: 'wx' });
+      return;
+    case 'removeDirectory':
+      rmdirSync(here);
+      return;
+    case 'replace': {
+      const next = bytes(`${base}-next`);
+      writeFileSync(next, mark); // before the old one goes, so that it cannot have its inode
+      unlinkSync(here);
+      renameSync(next, here);
+      return;
+    }
     case 'rename':
-      return renameSync(here, bytes(`${base}/${operation.to}`));
+      renameSync(here, bytes(`${base}/${operation.to}`));
+      return;
     case 'link':
-      return linkSync(here, bytes(`${base}/${operation.to}`));
+      linkSync(here, bytes(`${base}/${operation.to}`));
+      return;
     case 'mode':
-      if (lstatSync(here).isSymbolicLink()) return undefined;
-      return chmodSync(here, operation.mode);
+      if (!lstatSync(here).isSymbolicLink()) chmodSync(here, operation.mode);
+      return;
     case 'time':
-      if (lstatSync(here).isSymbolicLink()) return undefined;
-      return utimesSync(here, String(operation.seconds), String(operation.seconds));
+      if (!lstatSync(here).isSymbolicLink()) utimesSync(here, String(operation.seconds), String(operation.seconds));
+      return;
     case 'size':
     case 'write': {
       const stat = lstatSync(here);
       if (stat.isDirectory()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' });
       if (stat.isSymbolicLink()) throw Object.assign(new Error('a symlink'), { code: 'EINVAL' });
       if (operation.do === 'size') truncateSync(here, operation.size);
-      else writeFileSync(here, Buffer.concat([readFileSync(here).subarray(0, operation.size), Buffer.alloc(Math.max(0, operation.size - stat.size)), Buffer.from(mark), readFileSync(here).subarray(operation.size + mark.length)]));
+      else
+        writeFileSync(
+          here,
+          Buffer.concat([
+            readFileSync(here).subarray(0, operation.size),
+            Buffer.alloc(Math.max(0, operation.size - stat.size)),
+            Buffer.from(mark),
+            readFileSync(here).subarray(operation.size + mark.length),
+          ]),
+        );
     }
   }
 }
@@ -93,35 +131,45 @@ function byTree(tree: Tree, operation: Exclude<Operation, { do: 'restart' }>, ma
   const [parent, name] = split(tree, operation.path);
   switch (operation.do) {
     case 'file':
-      return tree.write(tree.create(parent, name, { kind: 'file' }, { mode: operation.mode }), 0, Buffer.from(mark));
+      tree.write(tree.create(parent, name, { kind: 'file' }, { mode: operation.mode }), 0, Buffer.from(mark));
+      return;
     case 'directory':
       tree.create(parent, name, { kind: 'directory' }, { mode: operation.mode });
-      return undefined;
+      return;
     case 'symlink':
       tree.create(parent, name, { kind: 'symlink', target: mark }, {});
-      return undefined;
+      return;
     case 'remove':
-      return tree.remove(parent, name);
+      tree.remove(parent, name);
+      return;
     case 'removeDirectory':
-      return tree.removeDirectory(parent, name);
+      tree.removeDirectory(parent, name);
+      return;
     case 'replace':
       tree.remove(parent, name);
-      return tree.write(tree.create(parent, name, { kind: 'file' }, { mode: 0o644 }), 0, Buffer.from(mark));
+      tree.write(tree.create(parent, name, { kind: 'file' }, { mode: 0o644 }), 0, Buffer.from(mark));
+      return;
     case 'rename':
       tree.lookup(parent, name);
-      return tree.rename(parent, name, ...split(tree, operation.to));
+      tree.rename(parent, name, ...split(tree, operation.to));
+      return;
     case 'link':
-      return tree.link(tree.lookup(parent, name), ...split(tree, operation.to));
+      tree.link(tree.lookup(parent, name), ...split(tree, operation.to));
+      return;
     case 'mode':
-      return tree.change(tree.lookup(parent, name), { mode: operation.mode });
+      tree.change(tree.lookup(parent, name), { mode: operation.mode });
+      return;
     case 'time': {
       const time = { seconds: operation.seconds, nanoseconds: 0 };
-      return tree.change(tree.lookup(parent, name), { atime: time, mtime: time });
+      tree.change(tree.lookup(parent, name), { atime: time, mtime: time });
+      return;
     }
     case 'size':
-      return tree.change(tree.lookup(parent, name), { size: operation.size });
+      tree.change(tree.lookup(parent, name), { size: operation.size });
+      return;
     case 'write':
-      return tree.write(tree.lookup(parent, name), operation.size, Buffer.from(mark));
+      tree.write(tree.lookup(parent, name), operation.size, Buffer.from(mark));
+      return;
   }
 }
 
@@ -182,7 +230,6 @@ class Check {
     this.world = world;
   }
 
-  /** An inode of the twin that was given up and used again is another object: its number must be another one. */
   private meaning(path: string): bigint {
     return this.inodes.get(path) ?? -1n;
   }
@@ -193,18 +240,26 @@ class Check {
     this.ids = new Map();
     this.inodes = new Map();
     const twin = dumpDirectory(this.world.twin, this.inodes);
+    this.oldNumbers(before, inodesBefore, new Set(this.inodes.values()));
     expect(dumpTree(this.world.tree, this.ids).toSorted()).toEqual(twin.toSorted());
-    const present = new Set(this.inodes.values());
     for (const [path, id] of this.ids) {
       const known = this.meanings.get(id);
       if (known !== undefined) expect(this.meaning(path)).toBe(known);
       this.meanings.set(id, this.meaning(path));
     }
+  }
+
+  /** Before anything is looked up: what was renamed is found, and what has gone is not. */
+  private oldNumbers(before: ReadonlyMap<string, ObjectId>, presentBefore: ReadonlySet<bigint>, present: ReadonlySet<bigint>): void {
     for (const id of before.values()) {
       const meaning = this.meanings.get(id);
-      if (meaning !== undefined && inodesBefore.has(meaning) && !present.has(meaning)) {
-        expect(outcome(() => void this.world.tree.attributes(id))).toBe('STALE');
+      if (meaning === undefined || !presentBefore.has(meaning)) continue;
+      const found = outcome(() => void this.world.tree.attributes(id));
+      if (!present.has(meaning)) {
+        expect(found).toBe('STALE');
         this.meanings.delete(id);
+      } else {
+        expect(found).toBe('done');
       }
     }
   }
