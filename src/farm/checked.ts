@@ -66,7 +66,7 @@ function policies({ unknown, networks }: FarmText): readonly (readonly [readonly
 
 function profileOf([name, text]: readonly [string, ProfileText]): Profile {
   const { image, root, loader, boot, options } = text;
-  const shared = text.shared.map(({ path, ...access }) => ({ path, owner: sharedOwner(path), access: accessOf(access) }));
+  const shared = text.shared.map(({ path, tags, ...access }) => ({ path, owner: sharedOwner(path), access: accessOf(access), tags }));
   const rootAccess = accessOf(text.root_access);
   return { name, image, kernelArgs: text.kernel_args, consoleLogin: text.console_login, root, rootAccess, shared, loader, boot, options };
 }

@@ -140,6 +140,7 @@ const sharedShape = z.strictObject({
   }),
   ...accessKeys,
   squash: accessKeys.squash.default('root'),
+  tags: z.boolean().default(false),
 });
 /** `/home`, or `{ path: /home, access: ro, ... }`. */
 const sharedSchema = z.preprocess((value) => (typeof value === 'string' ? { path: value } : value), sharedShape);

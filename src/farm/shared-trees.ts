@@ -1,12 +1,16 @@
 // The trees of shared paths, each opened when it is first asked for: `shared/<path>` of the farm directory, made from the image's directory at first use.
 import { existsSync, mkdirSync } from 'node:fs';
+import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { TagClient } from '../overlay/tags.ts';
 import type { Base } from '../tree/base.ts';
 import { type DiskTree, openDiskTree } from '../tree/disk.ts';
+import { taggedDisk } from '../tree/tagged.ts';
 import { type Tree, TreeError } from '../tree/tree.ts';
 import { allSharedDirectory, sharedDirectory, sharedStateDirectory } from './directory.ts';
+import type { SharedPath } from './shared.ts';
 import { makeFromImage } from './shared-origin.ts';
 
 export class SharedTrees {
@@ -14,6 +18,8 @@ export class SharedTrees {
   private readonly clock: Clock;
   private readonly log: Log;
   private readonly open = new Map<string, DiskTree>();
+  /** Views of them by client and path. */
+  private readonly tagged = new Map<string, Tree>();
   /** Paths of which it was said that they cannot be served. */
   private readonly failed = new Set<string>();
 
@@ -23,8 +29,18 @@ export class SharedTrees {
     this.log = log;
   }
 
-  /** `image` is asked only if the path has no directory yet. Throws `TreeError` IO when it cannot be opened; why is logged, once until it can. */
-  tree(path: string, image: () => Base | undefined): Tree {
+  /** What `client` has of it. `image` is asked only if the path has no directory yet. Throws `TreeError` IO when it cannot be opened. */
+  view({ path, tags }: SharedPath, image: () => Base | undefined, client: () => TagClient, address: Ipv4): Tree {
+    const tree = this.tree(path, image);
+    if (!tags) return tree;
+    const key = `${address} ${path}`;
+    const view = this.tagged.get(key) ?? taggedDisk(tree, client());
+    this.tagged.set(key, view);
+    return view;
+  }
+
+  /** Why it cannot be opened is logged, once until it can. */
+  private tree(path: string, image: () => Base | undefined): DiskTree {
     const known = this.open.get(path);
     if (known !== undefined) return known;
     try {
@@ -42,8 +58,9 @@ export class SharedTrees {
     }
   }
 
-  /** Closes what is shared no longer. */
+  /** Closes what is shared no longer; clients may be others than before. */
   keep(paths: ReadonlySet<string>): void {
+    this.tagged.clear();
     for (const [path, tree] of this.open) {
       if (paths.has(path)) continue;
       this.open.delete(path);

@@ -10,6 +10,8 @@ export interface SharedPath {
   /** `sharedOwner` of it. */
   readonly owner: number;
   readonly access: Access;
+  /** Whether names with tags are versions of files there too. */
+  readonly tags: boolean;
 }
 
 /** Letters that need no quoting in fstab(5), in a mount call and as a name of the server's own file system. */

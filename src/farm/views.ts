@@ -8,11 +8,12 @@ import type { Base } from '../tree/base.ts';
 import { OpenFiles } from '../tree/files.ts';
 import { LayeredTree } from '../tree/layered.ts';
 import { PrivateStore } from '../tree/private.ts';
+import type { Tree } from '../tree/tree.ts';
 import { privateDirectory, stateDirectory } from './directory.ts';
 import { type Node, tagClient } from './farm.ts';
 import type { Images, ImageVersion } from './images.ts';
 import type { LiveFarm, Published } from './live.ts';
-import { findShared, firstSharedOwner } from './shared.ts';
+import { findShared, firstSharedOwner, type SharedPath } from './shared.ts';
 import { SharedTrees } from './shared-trees.ts';
 
 interface View {
@@ -54,7 +55,7 @@ export class NodeViews implements NfsExports {
     const common = named === undefined ? findShared(node.profile.shared, path) : undefined;
     if (common !== undefined) {
       const { owner, access } = common.shared;
-      return { owner, tree: this.shared.tree(common.shared.path, () => this.baseOf(node)), access, within: common.within };
+      return { owner, tree: this.sharedTree(node, common.shared), access, within: common.within };
     }
     const wanted = named ?? this.bootedVersion(node) ?? this.images.current(node.profile.image);
     const view = wanted === undefined ? undefined : this.opened(node, wanted);
@@ -85,7 +86,12 @@ export class NodeViews implements NfsExports {
 
   private sharedView(node: Node, owner: number): ServedTree | undefined {
     const shared = node.profile.shared.find((each) => each.owner === owner);
-    return shared === undefined ? undefined : { tree: this.shared.tree(shared.path, () => this.baseOf(node)), access: shared.access };
+    return shared === undefined ? undefined : { tree: this.sharedTree(node, shared), access: shared.access };
+  }
+
+  private sharedTree(node: Node, shared: SharedPath): Tree {
+    const client = () => tagClient(this.live.published.farm, node);
+    return this.shared.view(shared, () => this.baseOf(node), client, node.address);
   }
 
   /** The image that a node runs, or would. */

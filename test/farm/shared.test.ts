@@ -58,7 +58,7 @@ describe('the shared paths of all profiles', () => {
 });
 
 describe('a mount', () => {
-  const of = (path: string) => ({ path, owner: sharedOwner(path), access: everything });
+  const of = (path: string) => ({ path, owner: sharedOwner(path), access: everything, tags: false });
   const shared = [of('/home'), of('/srv/data')];
 
   test.each([

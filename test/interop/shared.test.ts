@@ -90,7 +90,7 @@ function smallImage(images: string): void {
 function configure(profiles: Readonly<Record<Client, string>>): void {
   const config = join(directory, 'farm.yaml');
   const text = parseDocument(readFileSync(config, 'utf8'));
-  const shared = [{ path: '/home', squash: 'none' }, '/srv/data', { path: '/opt', access: 'ro' }];
+  const shared = [{ path: '/home', squash: 'none' }, '/srv/data', { path: '/opt', access: 'ro' }, { path: '/srv/old', tags: true }];
   text.setIn(['profiles'], {
     default: { shared },
     alone: {},
@@ -132,7 +132,7 @@ describe.skipIf(lacking !== undefined)(`shared paths${lacking === undefined ? ''
       inside('n1', 'showmount', '--no-headers', '-e', '10.11.0.1')
         .split('\n')
         .map((line) => line.split(' ')[0]),
-    ).toEqual(['/', '/home', '/srv/data', '/opt', '']);
+    ).toEqual(['/', '/home', '/srv/data', '/opt', '/srv/old', '']);
     expect(inside('n3', 'showmount', '--no-headers', '-e', '10.11.0.1')).not.toContain('/srv/data');
   });
 
@@ -187,6 +187,16 @@ describe.skipIf(lacking !== undefined)(`shared paths${lacking === undefined ? ''
     // Everybody on n3 is user 1000 there.
     expect(inside('n3', 'nfs-cat', url('/home/guest/readme', '&uid=7&gid=7'))).toBe('image\n');
     expect(complaint('n1', 'nfs-cat', url('/home/guest/readme', '&uid=7&gid=7'))).toMatch(/ACCES/);
+  });
+
+  it('are as each node has them where the profile says that names have tags', () => {
+    expect(inside('n1', 'nfs-ls', url('/srv/old'))).not.toContain('motd');
+    for (const name of ['motd$$HOST=n1$$', 'motd$$CLIENT$$']) writeFileSync(join(directory, 'shared', 'srv', 'old', name), `${name}\n`);
+    for (const name of ['motd$$HOST=n1$$', 'motd$$CLIENT$$']) writeFileSync(join(directory, 'shared', 'home', name), 'plain\n');
+    expect(inside('n1', 'nfs-cat', url('/srv/old/motd'))).toBe('motd$$HOST=n1$$\n');
+    expect(inside('n2', 'nfs-cat', url('/srv/old/motd'))).toBe('motd$$CLIENT$$\n');
+    expect(inside('n2', 'nfs-ls', url('/srv/old'))).not.toContain('$$');
+    expect(inside('n1', 'nfs-ls', url('/home'))).toContain('motd$$HOST=n1$$');
   });
 
   it('are nothing to nodes of other profiles, neither by path nor by a handle that they have seen', () => {
