@@ -10,11 +10,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import { ipv4 } from '../../src/base/addresses.ts';
 import { systemClock } from '../../src/base/clock.ts';
+import { locksJournal } from '../../src/farm/directory.ts';
 import { Images } from '../../src/farm/images.ts';
 import { LiveFarm } from '../../src/farm/live.ts';
+import { openFarmLocks } from '../../src/farm/locks.ts';
 import { sharedOwner } from '../../src/farm/shared.ts';
+import { handleKey } from '../../src/farm/values.ts';
 import { NodeViews } from '../../src/farm/views.ts';
 import { formatMtree, type ManifestEntry } from '../../src/image/mtree.ts';
+import { encodeHandle } from '../../src/nfs/handles.ts';
 import { makeSpaces, removeSpaces } from './namespaces.ts';
 
 const top = fileURLToPath(new URL('../..', import.meta.url));
@@ -199,8 +203,11 @@ describe.skipIf(lacking !== undefined)(`shared paths${lacking === undefined ? ''
     expect(inside('n1', 'nfs-ls', url('/home'))).toContain('motd$$HOST=n1$$');
   });
 
-  it('are nothing to nodes of other profiles, neither by path nor by a handle that they have seen', () => {
+  it('are nothing to nodes of other profiles, neither by path nor by a handle that they have seen', async () => {
     expect(complaint('n3', 'nfs-ls', url('/srv/data'))).toMatch(/NOENT|ACCES/);
+    // From here on the farm is ours: its journals have one writer.
+    server.kill('SIGKILL');
+    await once(server, 'exit');
     const live = new LiveFarm({ directory, builtinOverlay: join(top, 'templates', 'root'), programFiles: [], log: () => {} });
     const views = new NodeViews(live, new Images(directory, []), systemClock, () => {});
     const { tree } = views.mount(ipv4(addresses.n1), '/opt') ?? {};
@@ -211,6 +218,34 @@ describe.skipIf(lacking !== undefined)(`shared paths${lacking === undefined ? ''
     live.reload();
     expect(clients.map(seenBy)).toEqual([true, false, false]);
     live.close();
-    return views.close();
+    await views.close();
+  });
+
+  it('keep no locks of a node that has left', async () => {
+    configure({ n1: 'default', n2: 'default', n3: 'reader' });
+    rmSync(locksJournal(directory), { force: true });
+    const events: string[] = [];
+    const live = new LiveFarm({ directory, builtinOverlay: join(top, 'templates', 'root'), programFiles: [], log: () => {} });
+    const views = new NodeViews(live, new Images(directory, []), systemClock, () => {});
+    const locks = openFarmLocks(live, views, (_level, event, fields) => void events.push(`${event} ${fields?.['client']} ${fields?.['why']}`));
+    const { tree } = views.mount(ipv4(addresses.n1), '/home') ?? {};
+    if (tree === undefined) throw new Error('/home is not shared');
+    const handle = encodeHandle(handleKey(live.key), { owner: sharedOwner('/home'), generation: tree.generation, object: tree.lookup(tree.root, 'letter') });
+    const lock = { caller: '', handle, ownerHandle: Buffer.alloc(0), svid: 1, offset: 0n, length: 0n };
+    const credential = { flavor: 'unix', machine: '', uid: 0, gid: 0, gids: [] } as const;
+    const tries = (client: Client) => {
+      const asker = { client: ipv4(addresses[client]), port: 700, transport: 'tcp', credential, server: ipv4('10.11.0.1'), version: 4 } as const;
+      const args = { cookie: Buffer.alloc(4), block: false, exclusive: true, lock, reclaim: false, state: 1 };
+      return locks.service.lock(asker, args, { monitored: true, asynchronous: false });
+    };
+    expect([await tries('n2'), await tries('n1'), await tries('n3')]).toEqual(['GRANTED', 'DENIED', 'ROFS']);
+    const config = join(directory, 'farm.yaml');
+    writeFileSync(config, readFileSync(config, 'utf8').replace(addresses.n2, '10.11.0.40'));
+    live.reload();
+    expect(events).toContain('nlm.freed 10.11.0.12 its node has moved or left');
+    expect([await tries('n1'), await tries('n2')]).toEqual(['GRANTED', 'STALE_FH']);
+    live.close();
+    await locks.close();
+    await views.close();
   });
 });
