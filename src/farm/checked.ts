@@ -7,6 +7,7 @@ import { farmPolicyComplaints, linkComplaints, networkComplaints, nodeComplaints
 import { profileFor, resolveProfiles } from './inherit.ts';
 import { networkFinder } from './registry.ts';
 import { type FarmText, farmSchema, identityOf, keysAt, type NetworkText, type UnknownText } from './schema.ts';
+import { sharedComplaints } from './shared.ts';
 
 /** Registering machines by themselves is for the hour in which a lab is set up: then it ends, unless farm.yaml says otherwise. */
 const registerDefaults = { limit: 32, windowSeconds: 1800 };
@@ -25,6 +26,7 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
   if (orphans.length > 0) return { complaints: orphans };
   const profileNames = profiles.map(({ name }) => name);
   for (const [path, unknown] of policies(data)) complaints.push(...profileOfPolicy(path, unknown, profileNames));
+  complaints.push(...sharedComplaints(data.profiles));
   if (complaints.length > 0) return { complaints };
   const unknown = policyOf('', data.unknown, profiles);
   const networks = Object.entries(data.networks).map(([name, network]) => networkOf(name, network, data, unknown, profiles));

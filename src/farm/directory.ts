@@ -37,6 +37,26 @@ export function privateDirectory(farm: string, node: string): string {
   return join(stateDirectory(farm), 'private', node);
 }
 
+/** What is shared by nodes. */
+export function allSharedDirectory(farm: string): string {
+  return join(farm, 'shared');
+}
+
+/** A shared path, `/home`: what it holds is here as it is. */
+export function sharedDirectory(farm: string, path: string): string {
+  return join(allSharedDirectory(farm), path);
+}
+
+/** What the server keeps about a shared path, beside it because nodes could change it there. */
+export function sharedStateDirectory(farm: string, path: string): string {
+  return join(stateDirectory(farm), 'shared', encodeURIComponent(path.slice(1)));
+}
+
+/** Who holds locks. */
+export function locksJournal(farm: string): string {
+  return join(stateDirectory(farm), 'locks-monitored');
+}
+
 /** What nodes have sent by TFTP or HTTP, a directory for each. */
 export function uploadDirectory(farm: string): string {
   return join(farm, 'uploads');

@@ -2,9 +2,11 @@
 import { broadcastAddress, type Cidr, type Ipv4, inNetwork, ipv4Number, type Mac, networkAddress } from '../base/addresses.ts';
 import type { BootAction, LoaderChoice } from '../boot/plan.ts';
 import type { CustomOption, DhcpMode } from '../dhcp/questions.ts';
+import type { Access } from '../nfs/access.ts';
 import type { TagClient } from '../overlay/tags.ts';
 import type { Quota } from '../tree/room.ts';
 import { bytesText, clientIdText } from './identifiers.ts';
+import type { SharedPath } from './shared.ts';
 
 /** Addresses from `first` to `last`, both included. */
 export interface AddressRange {
@@ -73,6 +75,10 @@ export interface Profile {
   readonly consoleLogin: boolean;
   /** Whether the root is mounted, or fetched whole into memory. */
   readonly root: 'nfs' | 'ram';
+  /** What nodes may do to the root that they mount. */
+  readonly rootAccess: Access;
+  /** What they have in common with the nodes of every profile that shares the same paths. */
+  readonly shared: readonly SharedPath[];
   readonly loader: LoaderChoice;
   /** What its nodes do when nothing else is ordered. */
   readonly boot: BootAction;

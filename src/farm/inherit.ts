@@ -1,10 +1,12 @@
 // Profiles that inherit from each other, and nodes that differ from their profile: each value comes from the nearest place that says it.
 import type { z } from 'zod';
+import type { Access } from '../nfs/access.ts';
 import { type Quota, unlimited } from '../tree/room.ts';
 import type { Complaint } from './complaints.ts';
-import { nearest } from './complaints.ts';
+import { nearest as meant } from './complaints.ts';
 import type { FarmOption, Profile } from './farm.ts';
-import type { bootShape, FarmText } from './schema.ts';
+import { type bootShape, type FarmText, rootAccessShape } from './schema.ts';
+import { sharedOwner } from './shared.ts';
 
 type BootText = z.output<typeof bootShape>;
 type ProfileText = FarmText['profiles'][string];
@@ -43,7 +45,7 @@ function lineage(name: string, texts: FarmText['profiles']): readonly (readonly 
   const line: (readonly [string, ProfileText])[] = [];
   for (let at: string | undefined = name; at !== undefined; ) {
     const text: ProfileText | undefined = Object.hasOwn(texts, at) ? texts[at] : undefined;
-    if (text === undefined) return `there is no profile ${at}${nearest(at, Object.keys(texts))}`;
+    if (text === undefined) return `there is no profile ${at}${meant(at, Object.keys(texts))}`;
     if (line.some(([known]) => known === at)) return `it inherits from itself: ${[...line.map(([known]) => known), at].join(' <- ')}`;
     line.push([at, text]);
     at = text.inherit;
@@ -58,8 +60,21 @@ function profileOf(name: string, line: readonly (readonly [string, ProfileText])
     ancestors: line.slice(1).map(([each]) => each),
     tags: [...new Set(line.flatMap(([, text]) => text.tags))],
     options: nearestOptions(line.map(([, text]) => text.options)),
+    shared: (nearest(line, 'shared') ?? []).map(({ path, tags, ...access }) => ({ path, owner: sharedOwner(path), access: accessOf(access), tags })),
+    rootAccess: accessOf(nearest(line, 'root_access') ?? wholeAccess),
     ...valuesOf(layers),
   };
+}
+
+/** What a root's export allows if no profile says it: the node's own root may do anything there. */
+const wholeAccess = rootAccessShape.parse({});
+
+function nearest<Key extends 'shared' | 'root_access'>(line: readonly (readonly [string, ProfileText])[], key: Key): ProfileText[Key] {
+  return line.find(([, text]) => text[key] !== undefined)?.[1][key];
+}
+
+function accessOf({ access, ...rest }: NonNullable<ProfileText['root_access']>): Access {
+  return { readOnly: access === 'ro', ...rest };
 }
 
 /** The profile of a node that says some of its values itself; the profile unchanged for all others. */

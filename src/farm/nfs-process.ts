@@ -3,16 +3,20 @@ import { Socket } from 'node:net';
 import { systemClock } from '../base/clock.ts';
 import { sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { claimedOwner } from '../nfs/routing.ts';
+import type { NfsEvent } from '../nfs/exports.ts';
+import { claimedOwner, mountedPath } from '../nfs/routing.ts';
 import { nfsPrograms } from '../nfs/server.ts';
+import { type LockServer, type Locks, startLockServer } from '../nlm/server.ts';
 import type { Elsewhere } from '../rpc/program.ts';
 import { Relay, startRelay } from '../rpc/relay.ts';
 import { ReplyCache } from '../rpc/reply-cache.ts';
 import { openAcceptor, type RpcAcceptor, rpcFault } from '../rpc/server.ts';
 import { Images } from './images.ts';
 import type { Published } from './live.ts';
-import type { FromProcess, Served, ToProcess } from './nfs-messages.ts';
+import { openFarmLocks } from './locks.ts';
+import type { Answer, FromProcess, Question, Served, ToProcess } from './nfs-messages.ts';
 import { indexFarm } from './registry.ts';
+import { firstSharedOwner } from './shared.ts';
 import { handleKey } from './values.ts';
 import { NodeViews } from './views.ts';
 
@@ -43,17 +47,15 @@ class FollowedFarm {
   }
 }
 
-/** Trees that are not one node's are numbered from here. */
-const firstSharedOwner = 0x8000_0000;
-
-/** The process that has a tree which all nodes share; a node's own is wherever its calls go. */
-function processOf(owner: number | undefined, processes: number): number | undefined {
-  return owner === undefined || owner < firstSharedOwner ? undefined : owner % processes;
-}
+/** Which process has the shared trees and the locks: one tree has one process, and locks are on files of all of them. */
+const sharedProcess = 0;
 
 interface Running {
   readonly farm: FollowedFarm;
   readonly views: NodeViews;
+  /** Of the process that has them. */
+  readonly locks: Locks | undefined;
+  readonly lockServers: LockServer[];
   readonly acceptor: RpcAcceptor;
   readonly close: () => Promise<void>;
 }
@@ -61,21 +63,39 @@ interface Running {
 async function start({ index, relays, directory, key, served }: Extract<ToProcess, { readonly kind: 'start' }>): Promise<Running> {
   const farm = new FollowedFarm(directory, served);
   const views = new NodeViews(farm, new Images(directory, served.overlay), systemClock, log);
-  const programs = nfsPrograms({ exports: views, key: handleKey(Buffer.from(key)), log, observe: (event) => tell({ kind: 'observed', event }) });
+  const observe = (event: NfsEvent) => tell({ kind: 'observed', event, begins: event.kind === 'mounted' && views.begins(event.path) });
+  const programs = nfsPrograms({ exports: views, key: handleKey(Buffer.from(key)), log, observe });
   const others = relays.map((path) => new Relay(path));
   const elsewhere: Elsewhere = (peer, call, args, message) => {
-    const at = processOf(claimedOwner(call, args), relays.length) ?? index;
-    return at === index ? undefined : others[at]?.forward(peer, message);
+    if (index === sharedProcess) return undefined;
+    const path = mountedPath(call, args);
+    const owner = path === undefined ? claimedOwner(call, args) : views.sharedOwner(peer.client, path);
+    return owner === undefined || owner < firstSharedOwner ? undefined : others[sharedProcess]?.forward(peer, message);
   };
-  const acceptor = openAcceptor({ name: 'nfs', programs, privileged: true, replies: new ReplyCache(systemClock), elsewhere, log });
+  const acceptor = openAcceptor({ name: 'nfs', programs, privileged: false, replies: new ReplyCache(systemClock), elsewhere, log });
   const relay = await startRelay(relays[index] ?? '', acceptor.answer, rpcFault('nfs', log));
+  const locks = index === sharedProcess ? openFarmLocks(farm, Buffer.from(key), views, log) : undefined;
+  const lockServers: LockServer[] = [];
   const close = async () => {
-    await acceptor.close();
+    await Promise.all([acceptor.close(), ...lockServers.map((server) => server.close())]);
+    await locks?.close();
     relay.close();
     for (const other of others) other.close();
     await views.close();
   };
-  return { farm, views, acceptor, close };
+  return { farm, views, locks, lockServers, acceptor, close };
+}
+
+async function answerTo(question: Question, { views, locks, lockServers }: Running): Promise<Answer | undefined> {
+  if (question.kind === 'wipe') {
+    await views.wipe(question.node);
+    return undefined;
+  }
+  if (locks === undefined) throw new Error('this process has no locks');
+  // Without a privileged port any program of a node that could call NLM could free the locks of all others there.
+  const server = await startLockServer({ locks, address: question.address, privileged: true, log });
+  lockServers.push(server);
+  return { sockets: server.sockets, mappings: server.mappings };
 }
 
 let running: Promise<Running> | undefined;
@@ -89,12 +109,14 @@ async function take(message: ToProcess, socket: unknown): Promise<void> {
   }
   const now = await running;
   if (message.kind === 'published') now?.farm.publish(message.served);
-  else if (message.kind === 'wipe')
-    await now?.views.wipe(message.node).then(
-      () => tell({ kind: 'wiped', number: message.number, error: undefined }),
-      (error: unknown) => tell({ kind: 'wiped', number: message.number, error: sentence(error) }),
+  else if (message.kind === 'release') now?.locks?.service.release(message.address, message.why);
+  else if (message.kind === 'ask' && now !== undefined) {
+    const { number, question } = message;
+    await answerTo(question, now).then(
+      (answer) => tell({ kind: 'answer', number, answer, error: undefined }),
+      (error: unknown) => tell({ kind: 'answer', number, answer: undefined, error: sentence(error) }),
     );
-  else if (message.kind === 'connection') {
+  } else if (message.kind === 'connection') {
     if (socket instanceof Socket) now?.acceptor.accept(socket);
   } else {
     await now?.close();

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Ipv4, ipv4FromPeer, ipv4Number } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
-import { FarmError } from '../base/errors.ts';
+import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { NfsEvent } from '../nfs/exports.ts';
@@ -18,7 +18,7 @@ import { bindError, listen, serveDatagrams } from '../rpc/server.ts';
 import { nfsRelay } from './directory.ts';
 import { nfsProcessesMax } from './farm.ts';
 import type { LiveFarm, Published } from './live.ts';
-import type { FromProcess, Served, ToProcess } from './nfs-messages.ts';
+import type { Answer, FromProcess, Question, Served, ToProcess } from './nfs-messages.ts';
 import { finishWiping } from './private-trees.ts';
 
 /** How long after its end a process is started again, ms: one that cannot start must not keep a core busy. */
@@ -35,7 +35,8 @@ const transports = ['tcp', 'udp'] as const;
 export interface NfsProcessesOptions {
   readonly live: LiveFarm;
   readonly count: number;
-  readonly observe: (event: NfsEvent) => void;
+  /** `begins`: the mount begins a boot of the client. */
+  readonly observe: (event: NfsEvent, begins: boolean) => void;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -68,7 +69,7 @@ export class NfsProcesses {
     return processes;
   }
 
-  /** NFS and MOUNT by TCP and UDP on one address, and the port mapper. */
+  /** NFS and MOUNT by TCP and UDP on one address, the locks and the port mapper. */
   async serve(address: Ipv4): Promise<Service> {
     const { log, clock } = this.options;
     const server = createServer({ pauseOnConnect: true }, (socket) => this.handOver(socket));
@@ -84,7 +85,9 @@ export class NfsProcesses {
       const answer = (peer: Peer, message: Buffer) => this.memberOf(peer.client).relay.forward(peer, message);
       const udp = await serveDatagrams({ name: 'nfs', address, port, answer, log });
       closers.push(() => udp.close());
-      const mapper = await startPortmap({ address, mappings: mappingsOf(nfsVersions, transports, port), log, clock });
+      const locks = await this.sharing.serveLocks(address);
+      sockets.push(...locks.sockets);
+      const mapper = await startPortmap({ address, mappings: [...mappingsOf(nfsVersions, transports, port), ...locks.mappings], log, clock });
       closers.push(() => mapper.close());
       sockets.push(...udp.sockets, ...mapper.sockets);
     } catch (error) {
@@ -107,12 +110,23 @@ export class NfsProcesses {
     return member;
   }
 
-  /** Forgets what a node has written; throws `private.wipe` if that failed. */
+  /** Forgets what a node has written. Throws `nfs.process`. */
   async wipe(node: string): Promise<void> {
     const address = this.options.live.published.byName.get(node)?.address;
     // What is left of a node that is gone is nobody's: any process can remove it.
-    const member = address === undefined ? this.members[0] : this.memberOf(address);
-    await member?.wipe(node);
+    await (address === undefined ? this.sharing : this.memberOf(address)).ask({ kind: 'wipe', node });
+  }
+
+  /** The locks that a node held are free. */
+  release(address: Ipv4, why: string): void {
+    this.sharing.release(address, why);
+  }
+
+  /** Which has the shared trees and the locks. */
+  private get sharing(): Member {
+    const [first] = this.members;
+    if (first === undefined) throw new Error('there are no NFS processes');
+    return first;
   }
 
   async close(): Promise<void> {
@@ -120,23 +134,27 @@ export class NfsProcesses {
   }
 }
 
+type Told = Pick<Extract<FromProcess, { readonly kind: 'answer' }>, 'answer' | 'error'>;
+
 /** One process, and the next one when it ends. */
 class Member {
   readonly relay: Relay;
   private readonly index: number;
   private readonly relays: readonly string[];
   private readonly live: LiveFarm;
-  private readonly observe: (event: NfsEvent) => void;
+  private readonly observe: NfsProcessesOptions['observe'];
   private readonly log: Log;
   private child: ChildProcess | undefined;
   private ready = false;
   private closing = false;
   private readonly waiting: Socket[] = [];
-  /** Wipings that are under way, by number. */
-  private readonly wipings = new Map<number, (error: string | undefined) => void>();
-  private wiped = 0;
+  /** Questions that are not answered yet, by number. */
+  private readonly asked = new Map<number, (told: Told) => void>();
+  private questions = 0;
+  /** Addresses on which this process serves locks; the next one serves them again. */
+  private readonly lockAddresses: Ipv4[] = [];
 
-  constructor(index: number, relays: readonly string[], live: LiveFarm, observe: (event: NfsEvent) => void, log: Log) {
+  constructor(index: number, relays: readonly string[], live: LiveFarm, observe: NfsProcessesOptions['observe'], log: Log) {
     this.index = index;
     this.relays = relays;
     this.live = live;
@@ -159,11 +177,13 @@ class Member {
         if (told.kind === 'log') {
           const { level, event, fields } = told;
           this.log(level, event, fields);
-        } else if (told.kind === 'observed') this.observe(told.event);
-        else if (told.kind === 'wiped') this.wipings.get(told.number)?.(told.error);
+        } else if (told.kind === 'observed') this.observe(told.event, told.begins);
+        else if (told.kind === 'answer') this.asked.get(told.number)?.(told);
         else {
           this.ready = true;
           for (const socket of this.waiting.splice(0)) this.take(socket);
+          for (const address of this.lockAddresses)
+            this.ask({ kind: 'locks', address }).catch((error: unknown) => this.log('error', 'nlm.absent', { address, error: sentence(error) }));
           resolve();
         }
       });
@@ -180,7 +200,7 @@ class Member {
     this.ready = false;
     this.child = undefined;
     this.relay.close();
-    for (const settle of this.wipings.values()) settle('the NFS process that has the tree ended; try again');
+    for (const settle of this.asked.values()) settle({ answer: undefined, error: 'the NFS process that was asked has ended' });
     if (this.closing || !wasReady) return;
     this.log('error', 'nfs.process-ended', { process: this.index, how, remedy: 'none is needed: it is started again, and nodes connect again' });
     void this.again();
@@ -199,15 +219,29 @@ class Member {
     }
   }
 
-  async wipe(node: string): Promise<void> {
-    const number = this.wiped++;
-    const error = await new Promise<string | undefined>((resolve) => {
-      this.wipings.set(number, resolve);
-      if (this.ready) this.tell({ kind: 'wipe', number, node });
-      else resolve('the NFS process that has the tree is being started; try again');
+  /** Throws what the process says that it could not do. */
+  async ask(question: Question): Promise<Answer | undefined> {
+    const number = this.questions++;
+    const { answer, error } = await new Promise<Told>((resolve) => {
+      this.asked.set(number, resolve);
+      if (this.ready) this.tell({ kind: 'ask', number, question });
+      else resolve({ answer: undefined, error: 'the NFS process that has to do it is being started' });
     });
-    this.wipings.delete(number);
-    if (error !== undefined) throw new FarmError('private.wipe', `what ${node} has written was not wiped: ${error}`, 'see the log of farm serve');
+    this.asked.delete(number);
+    if (error !== undefined) throw new FarmError('nfs.process', error, 'try again; the log of farm serve says more');
+    return answer;
+  }
+
+  /** Serves locks on `address`, now and after each new start. */
+  async serveLocks(address: Ipv4): Promise<Answer> {
+    const answer = await this.ask({ kind: 'locks', address });
+    if (answer === undefined) throw new Error('no lock server was started');
+    this.lockAddresses.push(address);
+    return answer;
+  }
+
+  release(address: Ipv4, why: string): void {
+    this.tell({ kind: 'release', address, why });
   }
 
   publish(published: Published): void {

@@ -4,11 +4,13 @@ import { type Ipv4, ipv4Number, mac, parseCidr, parseIpv4 } from '../base/addres
 import { FarmError, sentence } from '../base/errors.ts';
 import type { LoaderChoice } from '../boot/plan.ts';
 import { optionNames, parseCustomOption } from '../dhcp/custom-options.ts';
+import { overflowId } from '../nfs/access.ts';
 import { bootActions } from './actions.ts';
 import { nearest } from './complaints.ts';
 import { type FarmOption, type NodeIdentity, nameShape, nfsProcessesMax, type RelayPort } from './farm.ts';
 import { parseClientId, parseRelayId, parseUuid } from './identifiers.ts';
 import { longestSeconds, parseDuration, parseSize } from './quantities.ts';
+import { sharedPathFault } from './shared.ts';
 
 function issue(context: z.RefinementCtx, expected: string): never {
   context.addIssue({ code: 'custom', message: `expected ${expected}` });
@@ -128,6 +130,30 @@ const quotaShape = z.strictObject({ bytes: sizeSchema.optional(), objects: z.int
 /** `2g`, or `{ bytes: 2g, objects: 100000 }`. */
 const quotaSchema = z.preprocess((value) => (typeof value === 'object' ? value : { bytes: value }), quotaShape);
 
+const userIdSchema = z
+  .int()
+  .min(0)
+  .max(2 ** 32 - 2); // the last one is no id but -1: leave it as it is
+const accessKeys = {
+  access: z.enum(['rw', 'ro']).default('rw'),
+  squash: z.enum(['none', 'root', 'all']),
+  anonuid: userIdSchema.default(overflowId),
+  anongid: userIdSchema.default(overflowId),
+  privileged: z.boolean().default(true),
+};
+export const rootAccessShape = z.strictObject({ ...accessKeys, squash: accessKeys.squash.default('none') });
+const sharedShape = z.strictObject({
+  path: z.string().superRefine((path, context) => {
+    const fault = sharedPathFault(path);
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  }),
+  ...accessKeys,
+  squash: accessKeys.squash.default('root'),
+  tags: z.boolean().default(false),
+});
+/** `/home`, or `{ path: /home, access: ro, ... }`. */
+const sharedSchema = z.preprocess((value) => (typeof value === 'string' ? { path: value } : value), sharedShape);
+
 /** What a profile says of its nodes, and a node of itself; src/farm/inherit.ts has the defaults. */
 export const bootShape = z.strictObject({
   image: z
@@ -142,7 +168,14 @@ export const bootShape = z.strictObject({
   quota: quotaSchema.optional(),
 });
 
-const profileShape = z.strictObject({ ...bootShape.shape, inherit: z.string().optional(), tags: tagsSchema, options: optionsSchema });
+const profileShape = z.strictObject({
+  ...bootShape.shape,
+  inherit: z.string().optional(),
+  root_access: rootAccessShape.optional(),
+  shared: z.array(sharedSchema).optional(),
+  tags: tagsSchema,
+  options: optionsSchema,
+});
 
 const relayPortShape = z.strictObject(
   { circuit: relayIdSchema.optional(), remote: relayIdSchema.optional(), relay: addressSchema.optional() },
@@ -206,6 +239,7 @@ export const farmSchema = z.strictObject({
 export type FarmText = z.output<typeof farmSchema>;
 export type NetworkText = FarmText['networks'][string];
 export type NodeText = FarmText['nodes'][string];
+export type ProfileText = FarmText['profiles'][string];
 export type UnknownText = FarmText['unknown'];
 
 const shapes: Readonly<Record<string, z.ZodObject>> = {
@@ -219,6 +253,8 @@ const shapes: Readonly<Record<string, z.ZodObject>> = {
   'networks.*.unknown': unknownShape,
   'profiles.*': profileShape,
   'profiles.*.quota': quotaShape,
+  'profiles.*.root_access': rootAccessShape,
+  'profiles.*.shared.*': sharedShape,
   'nodes.*': nodeShape,
   'nodes.*.quota': quotaShape,
   'nodes.*.relay_port': relayPortShape,
@@ -227,7 +263,7 @@ const shapes: Readonly<Record<string, z.ZodObject>> = {
 /** The keys that the map at `path` may have. */
 export function keysAt(path: readonly PropertyKey[]): readonly string[] {
   const isNamed = ['networks', 'profiles', 'nodes'].includes(String(path[0]));
-  const pattern = path.map((key, index) => (index === 1 && isNamed ? '*' : String(key))).join('.');
+  const pattern = path.map((key, index) => ((index === 1 && isNamed) || typeof key === 'number' ? '*' : String(key))).join('.');
   return Object.keys(shapes[pattern]?.shape ?? {});
 }
 

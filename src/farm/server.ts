@@ -1,6 +1,7 @@
 // One farm, served: its registry, its stores and every service of every network, started together and ended together.
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -12,6 +13,7 @@ import { Turns } from '../boot/turns.ts';
 import type { DhcpExchange } from '../dhcp/exchange.ts';
 import { type LeaseStore, leasesFile, openLeases } from '../dhcp/lease-store.ts';
 import { openProber } from '../dhcp/prober.ts';
+import type { NfsEvent } from '../nfs/exports.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 import { BootActions } from './action-store.ts';
 import { bootFiles } from './boot-files.ts';
@@ -28,6 +30,7 @@ import { removePrivate } from './private-trees.ts';
 import { Registrar } from './register.ts';
 import { farmRoutes } from './routes.ts';
 import { type ServiceName, type Shared, serviceNames, startBehindProxy, starters } from './services.ts';
+import { firstSharedOwner } from './shared.ts';
 import { Sightings } from './sightings.ts';
 
 export interface FarmServerOptions {
@@ -157,6 +160,14 @@ class FarmServer implements Service {
     });
   }
 
+  /** A node that boots has forgotten its locks. */
+  private release(address: Ipv4): void {
+    this.nfs?.then(
+      (processes) => processes.release(address, 'it boots'),
+      () => {}, // said by whoever waits for it
+    );
+  }
+
   /** Without NFS nobody has the trees open. */
   private async wipe(node: string): Promise<void> {
     if (this.nfs === undefined) removePrivate(this.options.directory, node);
@@ -167,7 +178,13 @@ class FarmServer implements Service {
     const { live, sightings } = this;
     const { log, clock } = this.options;
     const count = live.published.farm.nfs.processes ?? availableParallelism();
-    this.nfs ??= NfsProcesses.start({ live, count, observe: (event) => sightings.mounted(event), log, clock });
+    const observe = (event: NfsEvent, begins: boolean): void => {
+      // Where another server answers DHCP, this is the first that is heard of a boot.
+      if (begins) this.release(event.client);
+      // A shared path is mounted by a system that runs already.
+      if (event.kind !== 'mounted' || event.owner < firstSharedOwner) sightings.mounted(event);
+    };
+    this.nfs ??= NfsProcesses.start({ live, count, observe, log, clock });
     return this.nfs;
   }
 
@@ -238,8 +255,10 @@ class FarmServer implements Service {
 
   private observe(exchange: DhcpExchange): void {
     const { boots } = this.sightings.asked(exchange);
-    const node = exchange.host?.name;
-    if (boots && node !== undefined) this.actions.note(node, 'began', this.options.clock.now());
+    const { name: node, address } = exchange.host ?? {};
+    if (!boots || node === undefined) return;
+    this.actions.note(node, 'began', this.options.clock.now());
+    if (address !== undefined) this.release(address);
   }
 
   async close(): Promise<void> {

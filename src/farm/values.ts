@@ -33,6 +33,7 @@ function nodeValues(farm: Farm, node: Node, key: Buffer): object & { readonly na
     profile: node.profile.name,
     image: node.profile.image,
     consoleLogin: node.profile.consoleLogin,
+    shared: node.profile.shared.map(({ path, access }) => ({ path, access: access.readOnly ? 'ro' : 'rw' })),
     machineId: machineId(key, node),
   };
   return values;

@@ -1,28 +1,35 @@
 // Each node's view of the served root, opened when it mounts and kept across restarts of the server: what the NFS service asks.
 import { type FSWatcher, mkdirSync, statfsSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import { sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import type { ExportView, NfsExports } from '../nfs/exports.ts';
+import type { ExportView, NfsExports, ServedTree } from '../nfs/exports.ts';
+import type { TagClient } from '../overlay/tags.ts';
+import type { Base } from '../tree/base.ts';
 import { OpenFiles } from '../tree/files.ts';
 import { HeldFiles } from '../tree/held.ts';
 import { LayeredTree } from '../tree/layered.ts';
 import { PrivateStore } from '../tree/private.ts';
 import { Disk, type Quota } from '../tree/room.ts';
-import type { Space } from '../tree/tree.ts';
+import type { Space, Tree } from '../tree/tree.ts';
 import { privateDirectory, stateDirectory } from './directory.ts';
 import { type Node, tagClient } from './farm.ts';
 import type { Images, ImageVersion } from './images.ts';
 import type { LiveFarm, Published } from './live.ts';
 import { journalInode, removePrivate } from './private-trees.ts';
+import { findShared, firstSharedOwner, type SharedPath } from './shared.ts';
+import { SharedTrees } from './shared-trees.ts';
 
 interface View {
   readonly node: Node;
   readonly version: ImageVersion;
   readonly store: PrivateStore;
   readonly tree: LayeredTree;
+  /** As whom the tree resolves tagged names. */
+  readonly client: TagClient;
   /** Of the store's journal: another file of that name is another store. */
   readonly inode: number | undefined;
 }
@@ -41,6 +48,7 @@ export class NodeViews implements NfsExports {
   private readonly disk: Disk;
   /** By node name, under which the private tree is kept too. */
   private readonly open = new Map<string, View>();
+  private readonly shared: SharedTrees;
 
   /** Nodes whose version of the image is gone, said once. */
   private readonly gone = new Map<string, ImageVersion>();
@@ -51,6 +59,7 @@ export class NodeViews implements NfsExports {
     this.log = log;
     this.images = images;
     this.clock = clock;
+    this.shared = new SharedTrees(live.directory, clock, log);
     this.disk = new Disk(
       () => diskSpace(stateDirectory(live.directory)),
       clock,
@@ -65,29 +74,69 @@ export class NodeViews implements NfsExports {
 
   /**
    * `/` is the node's root as it last booted; `/debian-13/4f2a90cc1b7e` begins a boot from that version of an image: what was written
-   * over another version is carried over to it. A further path names a directory inside: the mount point of a sub-tree.
+   * over another version is carried over to it; `/home` is the tree of that shared path. A further path names a directory inside: the mount point of a
+   * sub-tree.
    */
   readonly mount = (client: Ipv4, path: string): ExportView | undefined => {
     const node = this.live.published.byAddress.get(client);
     if (node === undefined) return undefined;
     const [name = '', version = '', ...rest] = path.split('/').filter((part) => part !== '');
     const named = this.images.base(`${name}/${version}`) === undefined ? undefined : `${name}/${version}`;
+    const common = named === undefined ? findShared(node.profile.shared, path) : undefined;
+    if (common !== undefined) {
+      const { owner, access } = common.shared;
+      return { owner, tree: this.sharedTree(node, common.shared), access, within: common.within };
+    }
     const wanted = named ?? this.lastVersion(node) ?? this.images.current(node.profile.image);
     const view = wanted === undefined ? undefined : this.opened(node, wanted);
     if (view === undefined) return undefined;
     const within = named === undefined ? path : rest.join('/');
-    return { owner: node.id, tree: view.tree, within };
+    return { owner: node.id, tree: view.tree, access: node.profile.rootAccess, within };
   };
 
-  readonly view = (owner: number, generation: number, client: Ipv4): LayeredTree | undefined => {
+  readonly view = (owner: number, generation: number, client: Ipv4): ServedTree | undefined => {
     const node = this.live.published.byAddress.get(client);
-    if (node === undefined || node.id !== owner) return undefined;
+    if (node === undefined) return undefined;
+    if (owner >= firstSharedOwner) return this.sharedView(node, owner);
+    if (node.id !== owner) return undefined;
     const version = this.lastVersion(node);
     const tree = version === undefined ? undefined : this.opened(node, version)?.tree;
-    return tree?.generation === generation ? tree : undefined;
+    return tree?.generation === generation ? { tree, access: node.profile.rootAccess } : undefined;
   };
 
-  readonly paths = (client: Ipv4): readonly string[] => (this.live.published.byAddress.has(client) ? ['/'] : []);
+  readonly paths = (client: Ipv4): readonly string[] => {
+    const node = this.live.published.byAddress.get(client);
+    return node === undefined ? [] : ['/', ...node.profile.shared.map(({ path }) => path)];
+  };
+
+  /** Whose tree `client` gets by mounting `path`, if it is one that nodes share. */
+  sharedOwner(client: Ipv4, path: string): number | undefined {
+    const node = this.live.published.byAddress.get(client);
+    const [name = '', version = ''] = path.split('/').filter((part) => part !== '');
+    if (node === undefined || this.images.base(`${name}/${version}`) !== undefined) return undefined;
+    return findShared(node.profile.shared, path)?.shared.owner;
+  }
+
+  /** Whether mounting `path` begins a boot of the client: it is its root out of an image's version. */
+  begins(path: string): boolean {
+    return this.images.base(path.replace(/^\/|\/$/g, '')) !== undefined;
+  }
+
+  private sharedView(node: Node, owner: number): ServedTree | undefined {
+    const shared = node.profile.shared.find((each) => each.owner === owner);
+    return shared === undefined ? undefined : { tree: this.sharedTree(node, shared), access: shared.access };
+  }
+
+  private sharedTree(node: Node, shared: SharedPath): Tree {
+    const client = () => tagClient(this.live.published.farm, node);
+    return this.shared.view(shared, () => this.baseOf(node), client, node.address);
+  }
+
+  /** The image that a node runs, or would. */
+  private baseOf(node: Node): Base | undefined {
+    const version = this.bootedVersion(node) ?? this.images.current(node.profile.image);
+    return version === undefined ? undefined : this.images.base(version);
+  }
 
   private bootedVersion(node: Node): ImageVersion | undefined {
     return this.open.get(node.name)?.version ?? PrivateStore.version(privateDirectory(this.live.directory, node.name));
@@ -117,7 +166,7 @@ export class NodeViews implements NfsExports {
     const quota = (): Quota => this.live.published.byName.get(node.name)?.profile.quota ?? node.profile.quota;
     const { imageFiles, heldFiles, clock, disk } = this;
     const tree = new LayeredTree({ store, client, imageFiles, heldFiles, clock, disk, quota });
-    const view = { node, version, store, tree, inode: journalInode(directory, node.name) };
+    const view = { node, version, store, tree, client, inode: journalInode(directory, node.name) };
     this.open.set(node.name, view);
     return view;
   }
@@ -128,9 +177,12 @@ export class NodeViews implements NfsExports {
     for (const [name, view] of this.open) {
       const node = published.byName.get(name);
       const base = node?.id === view.node.id && node.address === view.node.address ? this.images.base(view.version) : undefined;
-      if (base === undefined) this.release(view);
+      const isSame = node !== undefined && isDeepStrictEqual(tagClient(published.farm, node), view.client);
+      // With other groups or another full name it has other versions of tagged files: opened anew, under the same handles.
+      if (base === undefined || !isSame) this.release(view);
       else view.store.replaceBase(base);
     }
+    this.shared.keep(new Set(published.farm.profiles.flatMap(({ shared }) => shared.map(({ path }) => path))));
   }
 
   /** Forgets a view; the next request for it opens it anew. */
@@ -161,7 +213,7 @@ export class NodeViews implements NfsExports {
   async close(): Promise<void> {
     this.watcher.close();
     this.imageFiles.close();
-    await Promise.all([...this.open.values()].map(({ store }) => store.close()));
+    await Promise.all([this.shared.close(), ...[...this.open.values()].map(({ store }) => store.close())]);
     this.open.clear();
   }
 }

@@ -1,6 +1,7 @@
 // Who may do what, from an object's attributes and the caller's credential: POSIX permissions as the Linux server applies them to NFS
-// (RFC 1813 4.4). Root is root: a diskless node's root file system would not work otherwise.
+// (RFC 1813 4.4), and what an export makes of a caller (exports(5)).
 import type { Credential } from '../rpc/message.ts';
+import { lastPrivilegedPort } from '../rpc/program.ts';
 import type { AttributeChange, Attributes, Kind } from '../tree/tree.ts';
 
 export interface User {
@@ -9,8 +10,22 @@ export interface User {
   readonly gids: readonly number[];
 }
 
-/** Who says nothing about himself (AUTH_NONE); the ids of Linux' overflow user. */
-const nobody: User = { uid: 65_534, gid: 65_534, gids: [] };
+/** What an export grants, whoever asks. */
+export interface Access {
+  readonly readOnly: boolean;
+  /** Who is taken for `anonuid` and `anongid`: nobody, user and group 0, or everybody. Who says nothing about himself always is. */
+  readonly squash: 'none' | 'root' | 'all';
+  readonly anonuid: number;
+  readonly anongid: number;
+  /** Whether a source port below 1024 is asked for, which only root of a node has: else any program there could claim to be root. */
+  readonly privileged: boolean;
+}
+
+/** The ids of Linux' overflow user, nobody. */
+export const overflowId = 65_534;
+
+/** Everybody may do as whom he says he is, from any port: where the tree itself says what can be done. */
+export const openAccess: Access = { readOnly: false, squash: 'none', anonuid: overflowId, anongid: overflowId, privileged: false };
 
 const setUid = 0o4000;
 const setGid = 0o2000;
@@ -22,8 +37,18 @@ const rights = { read: 4, write: 2, execute: 1 } as const;
 /** The bits of ACCESS (RFC 1813 3.3.4). */
 export const accessBits = { read: 1, lookup: 2, modify: 4, extend: 8, delete: 16, execute: 32 } as const;
 
-export function userOf(credential: Credential): User {
-  return credential.flavor === 'none' ? nobody : credential;
+/** As the Linux server: with `root`, group 0 is taken away wherever it stands. */
+export function userOf(credential: Credential, { squash, anonuid, anongid }: Access): User {
+  if (credential.flavor === 'none' || squash === 'all') return { uid: anonuid, gid: anongid, gids: [] };
+  const { uid, gid, gids } = credential;
+  if (squash === 'none' || (uid !== 0 && gid !== 0 && !gids.includes(0))) return credential;
+  const group = (id: number) => (id === 0 ? anongid : id);
+  return { uid: uid === 0 ? anonuid : uid, gid: group(gid), gids: gids.map(group) };
+}
+
+/** Whether a call from this port is heard at all. */
+export function hears({ privileged }: Access, port: number): boolean {
+  return !privileged || port <= lastPrivilegedPort;
 }
 
 function isMember(user: User, gid: number): boolean {
@@ -61,10 +86,10 @@ export function mayRemove(directory: Attributes, object: Attributes, user: User)
   return (directory.mode & sticky) === 0 || user.uid === 0 || user.uid === directory.uid || user.uid === object.uid;
 }
 
-/** What of the `asked` ACCESS bits is granted. */
-export function grantedAccess(object: Attributes, user: User, asked: number): number {
+/** What of the `asked` ACCESS bits is granted. Devices, FIFOs and sockets are written to on the client, whatever their file system. */
+export function grantedAccess(object: Attributes, user: User, asked: number, readOnly: boolean): number {
   const read = permits(object, user, 'read');
-  const write = permits(object, user, 'write');
+  const write = permits(object, user, 'write') && !(readOnly && ['file', 'directory', 'symlink'].includes(object.kind));
   const execute = permits(object, user, 'execute');
   let granted = read ? accessBits.read : 0;
   if (object.kind === 'directory') {

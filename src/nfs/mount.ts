@@ -5,14 +5,14 @@ import type { Body } from '../rpc/message.ts';
 import { type Caller, nullProcedure, type Procedure, voidBody } from '../rpc/program.ts';
 import { readString, writeBool, writeFixedOpaque, writeList, writeOpaque, writeString } from '../rpc/xdr.ts';
 import type { ObjectId, Tree } from '../tree/tree.ts';
+import { hears } from './access.ts';
 import type { ExportView, NfsEvent, NfsExports } from './exports.ts';
 import type { FileHandles } from './handles.ts';
+import { mountPathMax } from './routing.ts';
 import { type Failure, Refusal, statusNumbers, statusOf } from './status.ts';
 import { filledHandle } from './v2/handle.ts';
 import { status2 } from './v2/status.ts';
 
-/** MNTPATHLEN */
-const pathMax = 1024;
 const authSys = 1;
 /** Mounts that DUMP tells of. It is a hint (RFC 1813 I.4.2): clients that crash never unmount. */
 const mountsMax = 8192;
@@ -73,18 +73,18 @@ function procedures(state: MountState, mounted: Map<string, Mounted>, result: Mo
   const define = (name: string, run: (caller: Caller, args: ByteReader) => Body): Procedure => ({ name, once: false, run });
   return [
     nullProcedure,
-    define('MNT', ({ client }, args) => mountPath(state, mounted, result, client, readString(args, pathMax))),
+    define('MNT', (caller, args) => mountPath(state, mounted, result, caller, readString(args, mountPathMax))),
     define('DUMP', () => listBody([...mounted.values()], writeMounted)),
-    define('UMNT', ({ client }, args) => unmount(state, mounted, client, readString(args, pathMax))),
+    define('UMNT', ({ client }, args) => unmount(state, mounted, client, readString(args, mountPathMax))),
     define('UMNTALL', ({ client }) => unmountAll(state, mounted, client)),
     define('EXPORT', ({ client }) => listBody(state.exports.paths(client), writeExport)),
   ];
 }
 
-function mountPath(state: MountState, mounted: Map<string, Mounted>, result: MountResult, client: Ipv4, path: string): Body {
+function mountPath(state: MountState, mounted: Map<string, Mounted>, result: MountResult, { client, port }: Caller, path: string): Body {
   try {
     const view = state.exports.mount(client, path);
-    if (view === undefined) throw new Refusal('ACCES');
+    if (view === undefined || !hears(view.access, port)) throw new Refusal('ACCES');
     const handle = state.handles.encode(view.owner, view.tree.generation, mountedDirectory(view));
     remember(mounted, { client, path });
     state.observe({ kind: 'mounted', client, path, owner: view.owner });

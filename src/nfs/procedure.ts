@@ -2,7 +2,6 @@
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
 import type { Body, Tail } from '../rpc/message.ts';
 import type { Procedure, Transport } from '../rpc/program.ts';
-import { userOf } from './access.ts';
 import type { NfsState, Request, Room } from './request.ts';
 
 interface Shape<Arguments, Result> {
@@ -25,9 +24,9 @@ export function defining(room: (transport: Transport) => Room) {
     return (state) => ({
       name,
       once: repeat,
-      run: ({ client, credential, transport }, reader) => {
+      run: (caller, reader) => {
         const args = shape.read(reader);
-        const result = shape.run({ client, user: userOf(credential), room: room(transport), state }, args);
+        const result = shape.run({ caller, room: room(caller.transport), state }, args);
         return result instanceof Promise ? result.then((settled) => bodyOf(shape, settled)) : bodyOf(shape, result);
       },
     });

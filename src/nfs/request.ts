@@ -1,9 +1,9 @@
 // What every procedure needs: who asks, the object behind a handle, and the three shapes that a procedure has.
-import type { Ipv4 } from '../base/addresses.ts';
 import type { LentBuffers } from '../base/lent.ts';
+import type { Caller } from '../rpc/program.ts';
 import type { Attributes, Name, ObjectId, Tree } from '../tree/tree.ts';
 import { nameMax } from '../tree/tree.ts';
-import type { User } from './access.ts';
+import { hears, type User, userOf } from './access.ts';
 import type { FileAttributes, Wcc } from './attributes.ts';
 import type { NfsExports } from './exports.ts';
 import type { FileHandles } from './handles.ts';
@@ -30,8 +30,7 @@ export interface Room {
 }
 
 export interface Request {
-  readonly client: Ipv4;
-  readonly user: User;
+  readonly caller: Caller;
   readonly room: Room;
   readonly state: NfsState;
 }
@@ -42,18 +41,32 @@ export interface OpenObject {
   readonly id: ObjectId;
   readonly fsid: FileAttributes['fsid'];
   readonly attributes: Attributes;
+  /** Whom the tree's export takes the caller for. */
+  readonly user: User;
+  readonly readOnly: boolean;
 }
 
-/** BADHANDLE for a handle that we never gave, STALE for one of a tree or object that is gone or another client's. */
+/** BADHANDLE for a handle that we never gave, STALE for one of a tree or object that is gone or another client's, PERM for a caller's port. */
 export function open(request: Request, handle: Buffer): OpenObject {
   const fields = request.state.handles.decode(handle);
   if (fields === undefined) throw new Refusal('BADHANDLE');
   const { owner, generation, object } = fields;
-  const common = request.state.exports.view(owner, generation, request.client);
-  if (common === undefined || common.generation !== generation) throw new Refusal('STALE');
-  const { uid, gid, gids } = request.user;
+  const { client, port, credential } = request.caller;
+  const served = request.state.exports.view(owner, generation, client);
+  if (served === undefined || served.tree.generation !== generation) throw new Refusal('STALE');
+  const { tree: common, access } = served;
+  demand(hears(access, port), 'PERM');
+  const user = userOf(credential, access);
+  const { uid, gid, gids } = user;
   const tree = common.forUser?.({ uid, gids: [gid, ...gids] }) ?? common;
-  return { tree, id: object, fsid: fields, attributes: tree.attributes(object) };
+  return { tree, id: object, fsid: fields, attributes: tree.attributes(object), user, readOnly: access.readOnly };
+}
+
+/** As `open`, for what is to be changed: ROFS where nobody may, before it is asked who may. */
+export function openToChange(request: Request, handle: Buffer): OpenObject {
+  const object = open(request, handle);
+  demand(!object.readOnly, 'ROFS');
+  return object;
 }
 
 /** The attributes of an object of the same view, as they are now. */
@@ -127,7 +140,7 @@ export async function changing<Ok>(
   let object: OpenObject | undefined;
   let wcc: Wcc | undefined;
   try {
-    object = open(request, handle);
+    object = openToChange(request, handle);
     const ok = act(object);
     wcc = wccOf(request, object);
     await settled(object);

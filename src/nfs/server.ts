@@ -6,7 +6,7 @@ import { LentBuffers } from '../base/lent.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { RpcLimits } from '../rpc/limits.ts';
-import { mappingsOf } from '../rpc/portmap/mappings.ts';
+import { type Mapping, mappingsOf } from '../rpc/portmap/mappings.ts';
 import { startPortmap } from '../rpc/portmap/server.ts';
 import type { Program, Transport } from '../rpc/program.ts';
 import { ReplyCache } from '../rpc/reply-cache.ts';
@@ -14,12 +14,11 @@ import { startRpcServer } from '../rpc/server.ts';
 import type { NfsEvent, NfsExports } from './exports.ts';
 import { FileHandles } from './handles.ts';
 import { mountVersions } from './mount.ts';
-import { nfsProgram } from './routing.ts';
+import { mountProgram, nfsProgram } from './routing.ts';
 import { nfs2 } from './v2/program.ts';
 import { nfs3 } from './v3/program.ts';
 import { writeVerifier } from './verifier.ts';
 
-const mountProgram = 100_005;
 export const nfsPort = 2049;
 const verifierBytes = 8;
 
@@ -36,8 +35,8 @@ export interface NfsServerOptions {
    * that are told the ports (mount options `port=`, `mountport=`), except for locks.
    */
   readonly portmap: boolean;
-  /** What is served on the same sockets and made known on port 111 with them: the lock manager. */
-  readonly programs?: readonly Program[];
+  /** What else is made known on port 111: the lock manager. */
+  readonly alsoMapped?: readonly Mapping[];
   readonly exports: NfsExports;
   /** Whether a client must use a source port below 1024, as exports(5) has it by default: else any program on a node could claim to be root. */
   readonly privileged: boolean;
@@ -49,7 +48,7 @@ export interface NfsServerOptions {
   readonly limits?: Partial<RpcLimits>;
 }
 
-export type NfsPrograms = Pick<NfsServerOptions, 'exports' | 'key' | 'log' | 'observe' | 'programs'>;
+export type NfsPrograms = Pick<NfsServerOptions, 'exports' | 'key' | 'log' | 'observe'>;
 
 export interface NfsService extends Service {
   readonly port: number;
@@ -61,8 +60,8 @@ export const nfsVersions: readonly { readonly number: number; readonly versions:
   { number: mountProgram, versions: new Map([1, 2, 3].map((version) => [version, undefined])) },
 ];
 
-/** NFS and MOUNT, and what `options` has beside them, without any socket. */
-export function nfsPrograms({ exports, key, log, observe, programs }: NfsPrograms): readonly Program[] {
+/** NFS and MOUNT, without any socket. */
+export function nfsPrograms({ exports, key, log, observe }: NfsPrograms): readonly Program[] {
   const handles = new FileHandles(key);
   const verifier = writeVerifier(() => randomBytes(verifierBytes));
   const fault = (error: unknown) => log('error', 'nfs.fault', { error: error instanceof Error ? error.stack : String(error) });
@@ -80,7 +79,6 @@ export function nfsPrograms({ exports, key, log, observe, programs }: NfsProgram
       ]),
     },
     { number: mountProgram, versions: mountVersions({ exports, handles, observe: observed, fault }) },
-    ...(programs ?? []),
   ];
 }
 
@@ -103,7 +101,13 @@ export async function startNfsServer(options: NfsServerOptions): Promise<NfsServ
   });
   if (!options.portmap) return nfs;
   try {
-    const mapper = await startPortmap({ address, mappings: mappingsOf(programs, transports, nfs.port), limits, log, clock });
+    const mapper = await startPortmap({
+      address,
+      mappings: [...mappingsOf(programs, transports, nfs.port), ...(options.alsoMapped ?? [])],
+      limits,
+      log,
+      clock,
+    });
     const close = async () => {
       await Promise.all([nfs.close(), mapper.close()]);
     };

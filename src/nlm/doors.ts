@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Caller } from '../rpc/program.ts';
 import type { RemoteAnswer, RemoteCall } from './exchange.ts';
-import type { FileIdentity } from './locks.ts';
+import type { FileIdentity } from './lock.ts';
 import type { NlmVersion } from './nlm.ts';
 
 export interface LockQuestions {

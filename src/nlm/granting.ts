@@ -1,10 +1,13 @@
 // Tells waiting clients that they have their lock, until they say that they take it, that they do not, or are gone. C702 11.2.5.
 import type { Ipv4 } from '../base/addresses.ts';
 import { WireError } from '../base/errors.ts';
-import type { Callback, LockDoors } from './doors.ts';
+import { writeTestArguments } from './arguments.ts';
+import type { Asker, Callback, LockDoors } from './doors.ts';
 import type { RemoteAnswer, RemoteCall } from './exchange.ts';
-import type { Grant, LockTable } from './locks.ts';
-import { type NlmStatus, nlmProcedures, nlmProgram, readStatusResult, writeTestArguments } from './nlm.ts';
+import type { Grant } from './lock.ts';
+import type { LockTable } from './locks.ts';
+import { type NlmStatus, nlmProcedures, nlmProgram, type WantedLock } from './nlm.ts';
+import { readStatusResult } from './results.ts';
 
 /** ms after which a client is told again. Clients that cannot be told ask again themselves; Linux every 30 s. */
 const again = [1000, 2000, 5000, 10_000, 20_000, 20_000, 30_000] as const;
@@ -147,4 +150,9 @@ function statusIn({ results }: Extract<RemoteAnswer, { readonly kind: 'answered'
     if (error instanceof WireError) return undefined;
     throw error;
   }
+}
+
+/** What it takes to tell who asked for `lock`. */
+export function callbackOf({ server, version }: Asker, lock: WantedLock, asynchronous: boolean): Callback {
+  return { server, version, handle: Buffer.from(lock.handle), offset: lock.offset, length: lock.length, asynchronous };
 }

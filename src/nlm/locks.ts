@@ -1,68 +1,21 @@
 // Who holds which bytes of which file, and who waits for them. C702 11.2, with the semantics of fcntl(2). No I/O, no clock.
 import type { Ipv4 } from '../base/addresses.ts';
-import { conflict, type HeldRange, overlap, type Range, sameRange, within, withRange } from './ranges.ts';
-
-/** Names a file: the same for every client that sees the same file, different for every other file there ever is. */
-export type FileIdentity = string;
-
-/** A process of a client. */
-export interface LockOwner {
-  readonly client: Ipv4;
-  /**
-   * Protocol version and transport. A Linux client counts its processes per server, version and transport, so that the same number in two
-   * mounts is not the same process.
-   */
-  readonly via: string;
-  readonly svid: number;
-}
-
-export interface Wanted extends Range {
-  readonly file: FileIdentity;
-  readonly owner: LockOwner;
-  readonly exclusive: boolean;
-  /** Returned to others who ask what is in their way. Kept: no view of a message. */
-  readonly ownerHandle: Buffer;
-  /** The NSM state of the client. */
-  readonly state: number;
-}
-
-/** A request that waits. `Callback` is what it takes to tell its client. */
-export interface Waiter<Callback> extends Wanted {
-  readonly callback: Callback;
-}
-
-/** A waiter that has been given its lock, and has not been told yet. */
-export interface Grant<Callback> {
-  readonly waiter: Waiter<Callback>;
-  /** What the owner held of these bytes before: it gets it back if it does not want the lock any more. */
-  readonly before: readonly HeldRange[];
-}
-
-/** What is in the way of a request. */
-export interface Conflict extends HeldRange {
-  readonly svid: number;
-  readonly ownerHandle: Buffer;
-}
-
-export interface LockLimits {
-  /** Ranges that one client may hold. */
-  readonly perClient: number;
-  /** Ranges of all clients. */
-  readonly inAll: number;
-  /** Requests of one client that may wait. */
-  readonly waitingPerClient: number;
-  readonly waitingInAll: number;
-}
-
-/** A range with its owner costs about 400 bytes, and up to 1 KiB more if a client sends owner handles of that size. */
-export const defaultLockLimits: LockLimits = { perClient: 8192, inAll: 65_536, waitingPerClient: 1024, waitingInAll: 16_384 };
-
-interface OwnerLocks {
-  readonly owner: LockOwner;
-  readonly ownerHandle: Buffer;
-  readonly state: number;
-  readonly held: readonly HeldRange[];
-}
+import {
+  type Conflict,
+  defaultLockLimits,
+  type FileIdentity,
+  type Grant,
+  keyOf,
+  type LockLimits,
+  type LockOutcome,
+  type LockOwner,
+  type OwnerLocks,
+  obstacle,
+  sameRequest,
+  type Waiter,
+  type Wanted,
+} from './lock.ts';
+import { type HeldRange, overlap, within, withRange } from './ranges.ts';
 
 interface FileLocks<Callback> {
   readonly owners: Map<string, OwnerLocks>;
@@ -75,9 +28,6 @@ interface Usage {
   held: number;
   waiting: number;
 }
-
-/** `full`: a limit is reached. */
-export type LockOutcome = 'granted' | 'denied' | 'blocked' | 'full';
 
 /** Every call that may make room returns the grants that follow from it; the caller tells their clients. */
 export class LockTable<Callback> {
@@ -104,7 +54,7 @@ export class LockTable<Callback> {
   /** What of another owner is in the way, or undefined. */
   test(wanted: Wanted): Conflict | undefined {
     const file = this.files.get(wanted.file);
-    return file === undefined ? undefined : obstacle(file, wanted);
+    return file === undefined ? undefined : obstacle(file.owners, wanted);
   }
 
   /** Sets the range; with `callback` it waits if it cannot. A request that waits already, or was just granted, is the same request. */
@@ -121,7 +71,7 @@ export class LockTable<Callback> {
 
   private tryLock(file: FileLocks<Callback>, wanted: Wanted, callback: Callback | undefined): LockOutcome {
     const known = file.waiting.find((waiter) => sameRequest(waiter, wanted));
-    if (obstacle(file, wanted) !== undefined) {
+    if (obstacle(file.owners, wanted) !== undefined) {
       if (callback === undefined) {
         if (known !== undefined) this.dropWaiters(file, (waiter) => waiter === known);
         return 'denied';
@@ -250,7 +200,7 @@ export class LockTable<Callback> {
   private grantWaiting(file: FileLocks<Callback>): readonly Grant<Callback>[] {
     const granted: Grant<Callback>[] = [];
     for (const waiter of file.waiting) {
-      if (obstacle(file, waiter) !== undefined) continue;
+      if (obstacle(file.owners, waiter) !== undefined) continue;
       const before = within(file.owners.get(keyOf(waiter.owner))?.held ?? [], waiter);
       this.put(file, waiter, waiter.exclusive ? 'exclusive' : 'shared');
       granted.push({ waiter, before });
@@ -283,22 +233,4 @@ export class LockTable<Callback> {
   private forgetIfEmpty(identity: FileIdentity, file: FileLocks<Callback>): void {
     if (file.owners.size === 0 && file.waiting.length === 0) this.files.delete(identity);
   }
-}
-
-function keyOf({ client, via, svid }: LockOwner): string {
-  return `${client} ${via} ${svid}`;
-}
-
-function sameRequest(one: Wanted, other: Wanted): boolean {
-  return one.exclusive === other.exclusive && sameRange(one, other) && keyOf(one.owner) === keyOf(other.owner);
-}
-
-function obstacle(file: FileLocks<unknown>, wanted: Wanted): Conflict | undefined {
-  const own = keyOf(wanted.owner);
-  for (const [key, { owner, ownerHandle, held }] of file.owners) {
-    if (key === own) continue;
-    const range = conflict(held, wanted, wanted.exclusive);
-    if (range !== undefined) return { ...range, svid: owner.svid, ownerHandle };
-  }
-  return undefined;
 }

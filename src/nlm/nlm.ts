@@ -1,7 +1,6 @@
-// The Network Lock Manager protocol, program 100021, versions 1, 3 (32-bit offsets) and 4 (64-bit). X/Open XNFS C702 chapters 10, 11 and 14.
+// The Network Lock Manager protocol, its numbers, values and smallest parts: program 100021, versions 1, 3 (32-bit offsets) and 4 (64-bit). X/Open XNFS C702 chapters 10, 11 and 14.
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
-import { WireError } from '../base/errors.ts';
-import { readOpaque, readString, writeBool, writeOpaque, writeString } from '../rpc/xdr.ts';
+import { readOpaque } from '../rpc/xdr.ts';
 
 export const nlmProgram = 100_021;
 
@@ -35,12 +34,13 @@ export const nlmProcedures = {
 /** MAXNETOBJ_SZ: cookies, file and owner handles. */
 const objectMax = 1024;
 /** LM_MAXSTRLEN, and one more for LM_MAXNAMELEN. */
-const nameMax = 1025;
+export const nameMax = 1025;
 
 /** nlm4_stats. Those from DEADLCK on do not exist in versions 1 and 3. */
-const statuses = ['GRANTED', 'DENIED', 'DENIED_NOLOCKS', 'BLOCKED', 'DENIED_GRACE_PERIOD', 'DEADLCK', 'ROFS', 'STALE_FH', 'FBIG', 'FAILED'] as const;
+export const statuses = ['GRANTED', 'DENIED', 'DENIED_NOLOCKS', 'BLOCKED', 'DENIED_GRACE_PERIOD', 'DEADLCK', 'ROFS', 'STALE_FH', 'FBIG', 'FAILED'] as const;
 export type NlmStatus = (typeof statuses)[number];
-const narrowStatuses = 5;
+/** How many of them versions 1 and 3 have. */
+export const narrowStatuses = 5;
 
 /** nlm_lock: bytes of a file as a process of a client wants them. All buffers are views of the message. */
 export interface WantedLock {
@@ -112,22 +112,22 @@ export interface TestResult extends StatusResult {
 /** The largest offset that versions 1 and 3 are told: their clients keep it in a signed off_t. */
 const narrowMax = 0x7fff_ffffn;
 
-function readObject(reader: ByteReader): Buffer {
+export function readObject(reader: ByteReader): Buffer {
   return readOpaque(reader, objectMax);
 }
 
 /** Any number but 0: not every client of those days had XDR write its booleans. */
-function readFlag(reader: ByteReader): boolean {
+export function readFlag(reader: ByteReader): boolean {
   return reader.u32() !== 0;
 }
 
-function readBytes(reader: ByteReader, version: NlmVersion): Pick<WantedLock, 'offset' | 'length'> {
+export function readBytes(reader: ByteReader, version: NlmVersion): Pick<WantedLock, 'offset' | 'length'> {
   if (version === 4) return { offset: reader.u64(), length: reader.u64() };
   return { offset: BigInt(reader.u32()), length: BigInt(reader.u32()) };
 }
 
 /** What versions 1 and 3 have no numbers for becomes what contains it: the highest offset, to the end. */
-function writeBytes(writer: ByteWriter, version: NlmVersion, { offset, length }: Pick<WantedLock, 'offset' | 'length'>): void {
+export function writeBytes(writer: ByteWriter, version: NlmVersion, { offset, length }: Pick<WantedLock, 'offset' | 'length'>): void {
   if (version === 4) {
     writer.u64(offset);
     writer.u64(length);
@@ -135,153 +135,4 @@ function writeBytes(writer: ByteWriter, version: NlmVersion, { offset, length }:
   }
   writer.u32(Number(offset > narrowMax ? narrowMax : offset));
   writer.u32(length > narrowMax || offset + length > narrowMax ? 0 : Number(length));
-}
-
-function readLock(reader: ByteReader, version: NlmVersion): WantedLock {
-  const caller = readString(reader, nameMax);
-  const handle = readObject(reader);
-  const ownerHandle = readObject(reader);
-  const svid = reader.u32();
-  return { caller, handle, ownerHandle, svid, ...readBytes(reader, version) };
-}
-
-function writeLock(writer: ByteWriter, version: NlmVersion, lock: WantedLock): void {
-  writeString(writer, lock.caller);
-  writeOpaque(writer, lock.handle);
-  writeOpaque(writer, lock.ownerHandle);
-  writer.u32(lock.svid);
-  writeBytes(writer, version, lock);
-}
-
-/** nlm_testargs: of TEST, and of GRANTED. */
-export function readTestArguments(reader: ByteReader, version: NlmVersion): TestArguments {
-  return { cookie: readObject(reader), exclusive: readFlag(reader), lock: readLock(reader, version) };
-}
-
-export function writeTestArguments(writer: ByteWriter, version: NlmVersion, args: TestArguments): void {
-  writeOpaque(writer, args.cookie);
-  writeBool(writer, args.exclusive);
-  writeLock(writer, version, args.lock);
-}
-
-export function readCancelArguments(reader: ByteReader, version: NlmVersion): CancelArguments {
-  return { cookie: readObject(reader), block: readFlag(reader), exclusive: readFlag(reader), lock: readLock(reader, version) };
-}
-
-export function writeCancelArguments(writer: ByteWriter, version: NlmVersion, args: CancelArguments): void {
-  writeOpaque(writer, args.cookie);
-  writeBool(writer, args.block);
-  writeBool(writer, args.exclusive);
-  writeLock(writer, version, args.lock);
-}
-
-export function readLockArguments(reader: ByteReader, version: NlmVersion): LockArguments {
-  return { ...readCancelArguments(reader, version), reclaim: readFlag(reader), state: reader.u32() };
-}
-
-export function writeLockArguments(writer: ByteWriter, version: NlmVersion, args: LockArguments): void {
-  writeCancelArguments(writer, version, args);
-  writeBool(writer, args.reclaim);
-  writer.u32(args.state);
-}
-
-export function readUnlockArguments(reader: ByteReader, version: NlmVersion): UnlockArguments {
-  return { cookie: readObject(reader), lock: readLock(reader, version) };
-}
-
-export function writeUnlockArguments(writer: ByteWriter, version: NlmVersion, args: UnlockArguments): void {
-  writeOpaque(writer, args.cookie);
-  writeLock(writer, version, args.lock);
-}
-
-export function readShareArguments(reader: ByteReader): ShareArguments {
-  const cookie = readObject(reader);
-  const caller = readString(reader, nameMax);
-  const handle = readObject(reader);
-  const ownerHandle = readObject(reader);
-  return { cookie, caller, handle, ownerHandle, mode: readShareBits(reader), access: readShareBits(reader), reclaim: readFlag(reader) };
-}
-
-function readShareBits(reader: ByteReader): number {
-  const at = reader.offset;
-  const bits = reader.u32();
-  if (bits > (shareBits.read | shareBits.write)) throw new WireError('nlm.share', at, `${bits} is no share mode`);
-  return bits;
-}
-
-export function writeShareArguments(writer: ByteWriter, args: ShareArguments): void {
-  writeOpaque(writer, args.cookie);
-  writeString(writer, args.caller);
-  writeOpaque(writer, args.handle);
-  writeOpaque(writer, args.ownerHandle);
-  writer.u32(args.mode);
-  writer.u32(args.access);
-  writeBool(writer, args.reclaim);
-}
-
-export function readFreeArguments(reader: ByteReader): FreeArguments {
-  return { name: readString(reader, nameMax), state: reader.u32() };
-}
-
-export function writeFreeArguments(writer: ByteWriter, { name, state }: FreeArguments): void {
-  writeString(writer, name);
-  writer.u32(state);
-}
-
-function readStatus(reader: ByteReader): NlmStatus {
-  const at = reader.offset;
-  const status = statuses[reader.u32()];
-  if (status === undefined) throw new WireError('nlm.status', at, 'no such status');
-  return status;
-}
-
-/** As lockd has it, what versions 1 and 3 have no word for is DENIED_NOLOCKS: the client gives up and does not wait. */
-function writeStatus(writer: ByteWriter, version: NlmVersion, status: NlmStatus): void {
-  const number = statuses.indexOf(status);
-  if (version === 4 || number < narrowStatuses) writer.u32(number);
-  else writer.u32(statuses.indexOf(status === 'DEADLCK' ? 'DENIED' : 'DENIED_NOLOCKS'));
-}
-
-/** nlm_res: of all but TEST and SHARE, and what a client answers to GRANTED. */
-export function readStatusResult(reader: ByteReader): StatusResult {
-  return { cookie: readObject(reader), status: readStatus(reader) };
-}
-
-export function writeStatusResult(writer: ByteWriter, version: NlmVersion, { cookie, status }: StatusResult): void {
-  writeOpaque(writer, cookie);
-  writeStatus(writer, version, status);
-}
-
-export function readTestResult(reader: ByteReader, version: NlmVersion): TestResult {
-  const { cookie, status } = readStatusResult(reader);
-  if (status !== 'DENIED') return { cookie, status };
-  const exclusive = readFlag(reader);
-  const svid = reader.u32();
-  const ownerHandle = readObject(reader);
-  return { cookie, status, holder: { exclusive, svid, ownerHandle, ...readBytes(reader, version) } };
-}
-
-/** DENIED comes with its holder; without one it is written as DENIED_NOLOCKS, which has none. */
-export function writeTestResult(writer: ByteWriter, version: NlmVersion, { cookie, status, holder }: TestResult): void {
-  if (status !== 'DENIED' || holder === undefined) {
-    writeStatusResult(writer, version, { cookie, status: status === 'DENIED' ? 'DENIED_NOLOCKS' : status });
-    return;
-  }
-  writeStatusResult(writer, version, { cookie, status });
-  writeBool(writer, holder.exclusive);
-  writer.u32(holder.svid);
-  writeOpaque(writer, holder.ownerHandle);
-  writeBytes(writer, version, holder);
-}
-
-/** nlm_shareres. Its sequence number means nothing (C702 11.2.8). */
-export function readShareResult(reader: ByteReader): StatusResult {
-  const result = readStatusResult(reader);
-  reader.u32();
-  return result;
-}
-
-export function writeShareResult(writer: ByteWriter, version: NlmVersion, result: StatusResult): void {
-  writeStatusResult(writer, version, result);
-  writer.u32(0);
 }

@@ -3,26 +3,10 @@ import type { Ipv4 } from '../base/addresses.ts';
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
 import type { Body } from '../rpc/message.ts';
 import { type Caller, nullProcedure, type Procedure, type Program, voidBody } from '../rpc/program.ts';
+import { readCancelArguments, readFreeArguments, readLockArguments, readShareArguments, readTestArguments, readUnlockArguments } from './arguments.ts';
 import type { Asker, LockDoors } from './doors.ts';
-import {
-  type LockArguments,
-  type NlmVersion,
-  nlmProcedures,
-  nlmProgram,
-  nlmVersions,
-  readCancelArguments,
-  readFreeArguments,
-  readLockArguments,
-  readShareArguments,
-  readStatusResult,
-  readTestArguments,
-  readUnlockArguments,
-  type StatusResult,
-  type TestResult,
-  writeShareResult,
-  writeStatusResult,
-  writeTestResult,
-} from './nlm.ts';
+import { type LockArguments, type NlmVersion, nlmProcedures, nlmProgram, nlmVersions, type StatusResult, type TestResult } from './nlm.ts';
+import { readStatusResult, writeShareResult, writeStatusResult, writeTestResult } from './results.ts';
 import type { LockService } from './service.ts';
 
 /** A procedure with a result, which is sent in the reply or as a call of its own. */

@@ -7,23 +7,23 @@ import { bareHandle, filledBytes } from '../nfs/v2/handle.ts';
 import type { Caller } from '../rpc/program.ts';
 import { TreeError } from '../tree/tree.ts';
 import type { LockQuestions } from './doors.ts';
-import type { FileIdentity } from './locks.ts';
 
 export interface LockableExports {
   readonly handles: FileHandles;
   readonly exports: NfsExports;
   readonly admits: (client: Ipv4) => boolean;
-  /** For objects that several views have in common, as those of shared directories: one name for all of them. Undefined: the object is its view's own. */
-  readonly common?: (fields: HandleFields, client: Ipv4) => FileIdentity | undefined;
 }
 
-export function lockQuestions({ handles, exports, admits, common }: LockableExports): LockQuestions {
-  // NLM has one shape of handle for both versions of NFS; that of version 2 is filled up.
-  const fieldsOf = (handle: Buffer) => handles.decode(handle) ?? (handle.length === filledBytes ? handles.decode(bareHandle(handle)) : undefined);
+/** What a handle in a call of NLM names. It has one shape for both versions of NFS; that of version 2 is filled up. */
+export function lockedFields(handles: FileHandles, handle: Buffer): HandleFields | undefined {
+  return handles.decode(handle) ?? (handle.length === filledBytes ? handles.decode(bareHandle(handle)) : undefined);
+}
+
+export function lockQuestions({ handles, exports, admits }: LockableExports): LockQuestions {
   const viewed = (handle: Buffer, client: Ipv4) => {
-    const fields = fieldsOf(handle);
-    const tree = fields === undefined ? undefined : exports.view(fields.owner, fields.generation, client);
-    return fields === undefined || tree?.generation !== fields.generation ? undefined : { fields, tree };
+    const fields = lockedFields(handles, handle);
+    const served = fields === undefined ? undefined : exports.view(fields.owner, fields.generation, client);
+    return fields === undefined || served?.tree.generation !== fields.generation ? undefined : { fields, ...served };
   };
   const permit = (handle: Buffer, { client, credential }: Caller, exclusive: boolean): ReturnType<LockQuestions['permit']> => {
     const found = viewed(handle, client);
@@ -31,7 +31,8 @@ export function lockQuestions({ handles, exports, admits, common }: LockableExpo
     try {
       const attributes = found.tree.attributes(found.fields.object);
       if (attributes.kind !== 'file') return 'stale';
-      const user = userOf(credential);
+      if (exclusive && found.access.readOnly) return 'read-only';
+      const user = userOf(credential, found.access);
       // As the Linux server: who may read it may lock it, or an opened file could not be locked after its mode was changed.
       return mayRead(attributes, user) || (exclusive && mayWrite(attributes, user)) ? 'yes' : 'denied';
     } catch (error) {
@@ -45,7 +46,7 @@ export function lockQuestions({ handles, exports, admits, common }: LockableExpo
       const found = viewed(handle, client);
       if (found === undefined) return undefined;
       const { owner, generation, object } = found.fields;
-      return common?.(found.fields, client) ?? `${owner}/${generation}/${object}`;
+      return `${owner}/${generation}/${object}`;
     },
     permit,
   };

@@ -3,16 +3,16 @@ import type { Ipv4 } from '../base/addresses.ts';
 import { type Budget, fullBudget, spend } from '../base/budget.ts';
 import { sentence } from '../base/errors.ts';
 import type { Asker, Callback, LockDoors } from './doors.ts';
-import { Granting } from './granting.ts';
-import { type LockLimits, LockTable, type Wanted } from './locks.ts';
+import { Grace, graceTime } from './grace.ts';
+import { callbackOf, Granting } from './granting.ts';
+import type { LockLimits, Wanted } from './lock.ts';
+import { LockTable } from './locks.ts';
 import type { Monitored } from './monitored.ts';
 import type { Holder, LockArguments, NlmStatus, ShareArguments, TestArguments, WantedLock } from './nlm.ts';
 import { Notifying } from './notifying.ts';
 import { extentOf, rangeOf } from './ranges.ts';
 import { type ShareLimits, ShareTable } from './shares.ts';
 
-/** As lockd's: five times its own time-out. Long enough for a client that reclaims thousands, ms. */
-export const graceTime = 50_000;
 /** How often it is looked which clients hold nothing any more, and how long they are remembered all the same, ms. */
 const sweepTime = 60_000;
 
@@ -35,15 +35,14 @@ export class LockService {
   private readonly shares: ShareTable;
   private readonly granting: Granting;
   private readonly notifying: Notifying;
-  /** Who held locks when the server ended and may have them back; undefined when the grace period is over. */
-  private reclaiming: ReadonlySet<Ipv4> | undefined;
+  private readonly grace: Grace;
   /** Clients that held nothing at the last sweep. */
   private idle: ReadonlySet<Ipv4> = new Set();
   private complaints: Budget;
   private readonly cancels = new Set<() => void>();
 
   /** Begins the grace period if there are clients to be told of a restart, and tells them. */
-  constructor({ doors, monitored, firstCookie, graceTime: grace = graceTime, limits, shareLimits }: LockServiceOptions) {
+  constructor({ doors, monitored, firstCookie, graceTime: wait = graceTime, limits, shareLimits }: LockServiceOptions) {
     this.doors = doors;
     this.monitored = monitored;
     this.table = new LockTable(limits);
@@ -53,10 +52,10 @@ export class LockService {
     this.notifying = new Notifying(doors, monitored.state, (client) => this.told(client));
     const clients = [...monitored.clients];
     const holders = clients.filter(({ holds }) => holds).map(({ client }) => client);
-    if (holders.length > 0) {
-      this.reclaiming = new Set(holders);
-      doors.log('info', 'nlm.grace', { clients: holders.length, seconds: grace / 1000 });
-      this.later(grace, () => this.endGrace());
+    this.grace = new Grace(holders);
+    if (!this.grace.isOver) {
+      doors.log('info', 'nlm.grace', { clients: holders.length, seconds: wait / 1000 });
+      this.later(wait, () => this.endGrace());
     }
     for (const { client, server } of clients) this.notifying.notify(client, server);
     this.later(sweepTime, () => this.sweep());
@@ -72,7 +71,7 @@ export class LockService {
     if (typeof wanted === 'string') return { status: wanted };
     const permit = this.doors.questions.permit(lock.handle, asker, exclusive);
     if (permit !== 'yes') return { status: refusals[permit] };
-    if (this.reclaiming !== undefined) return { status: 'DENIED_GRACE_PERIOD' };
+    if (!this.grace.isOver) return { status: 'DENIED_GRACE_PERIOD' };
     const conflict = this.table.test(wanted);
     if (conflict === undefined) return { status: 'GRANTED' };
     const { svid, ownerHandle } = conflict;
@@ -89,7 +88,7 @@ export class LockService {
     if (typeof wanted === 'string') return wanted;
     const permit = this.doors.questions.permit(lock.handle, asker, exclusive);
     if (permit !== 'yes') return refusals[permit];
-    const barred = this.barred(asker.client, reclaim);
+    const barred = this.grace.barred(asker.client, reclaim);
     if (barred !== undefined) return barred;
     const callback = block && !reclaim ? callbackOf(asker, lock, how.asynchronous) : undefined;
     const { outcome, grants } = this.table.lock(wanted, callback);
@@ -104,7 +103,7 @@ export class LockService {
   cancel(asker: Asker, { lock, exclusive }: TestArguments): NlmStatus {
     const wanted = this.wantedOf(asker, lock, exclusive, 0);
     if (typeof wanted === 'string') return wanted;
-    if (this.reclaiming !== undefined) return 'DENIED_GRACE_PERIOD';
+    if (!this.grace.isOver) return 'DENIED_GRACE_PERIOD';
     const { found, grants } = this.table.cancel(wanted);
     this.granting.tell(grants);
     // DENIED makes a Linux client unlock: it has what it cancels if the answer to a LOCK that granted it was lost.
@@ -114,7 +113,7 @@ export class LockService {
   unlock(asker: Asker, lock: WantedLock): NlmStatus {
     const wanted = this.wantedOf(asker, lock, false, 0);
     if (typeof wanted === 'string') return wanted;
-    if (this.reclaiming !== undefined) return 'DENIED_GRACE_PERIOD';
+    if (!this.grace.isOver) return 'DENIED_GRACE_PERIOD';
     const { outcome, grants } = this.table.unlock(wanted);
     this.granting.tell(grants);
     return outcome === 'full' ? this.full(asker.client) : 'GRANTED';
@@ -126,7 +125,7 @@ export class LockService {
     if (file === undefined) return 'STALE_FH';
     const permit = this.doors.questions.permit(args.handle, asker, false);
     if (permit !== 'yes') return refusals[permit];
-    if (this.reclaiming !== undefined && !args.reclaim) return 'DENIED_GRACE_PERIOD';
+    if (!this.grace.isOver && !args.reclaim) return 'DENIED_GRACE_PERIOD';
     const outcome = this.shares.share({ file, client, ownerHandle: Buffer.from(args.ownerHandle), mode: args.mode, access: args.access });
     if (outcome === 'full') return this.full(client);
     return outcome === 'granted' ? 'GRANTED' : 'DENIED';
@@ -136,7 +135,7 @@ export class LockService {
   unshare({ client }: Asker, { handle, ownerHandle }: ShareArguments): NlmStatus {
     const file = this.fileOf(client, handle);
     if (file === undefined) return 'STALE_FH';
-    if (this.reclaiming !== undefined) return 'DENIED_GRACE_PERIOD';
+    if (!this.grace.isOver) return 'DENIED_GRACE_PERIOD';
     this.shares.unshare({ file, client, ownerHandle });
     return 'GRANTED';
   }
@@ -181,14 +180,6 @@ export class LockService {
     return admits(client) ? identify(handle, client) : undefined;
   }
 
-  /** Why a request has to wait for the end of the grace period, or comes too late for it. */
-  private barred(client: Ipv4, reclaim: boolean): NlmStatus | undefined {
-    if (this.reclaiming === undefined) return reclaim ? 'DENIED' : undefined;
-    if (!reclaim) return 'DENIED_GRACE_PERIOD';
-    // Who held nothing at the end can only have lost it before, and others may have had it since (as RFC 7530 9.6.3.4 explains).
-    return this.reclaiming.has(client) ? undefined : 'DENIED';
-  }
-
   private async whenKept(kept: Promise<void>, wanted: Wanted, status: NlmStatus): Promise<NlmStatus> {
     try {
       await kept;
@@ -213,9 +204,9 @@ export class LockService {
   }
 
   private endGrace(): void {
-    const others = [...(this.reclaiming ?? [])].filter((client) => this.table.used(client).held === 0);
-    this.doors.log('info', 'nlm.grace-over', { reclaimed: (this.reclaiming?.size ?? 0) - others.length, others });
-    this.reclaiming = undefined;
+    const holders = this.grace.end();
+    const others = holders.filter((client) => this.table.used(client).held === 0);
+    this.doors.log('info', 'nlm.grace-over', { reclaimed: holders.length - others.length, others });
     for (const client of others) {
       if (this.notifying.isUnderWay(client)) this.write(client, () => this.monitored.lose(client));
       else this.forget(client);
@@ -226,7 +217,7 @@ export class LockService {
   private sweep(): void {
     const idle = [...this.monitored.clients].filter(({ client, holds }) => {
       const { held, waiting } = this.table.used(client);
-      return holds && held + waiting === 0 && this.reclaiming?.has(client) !== true;
+      return holds && held + waiting === 0 && !this.grace.awaits(client);
     });
     for (const { client } of idle) if (this.idle.has(client)) this.forget(client);
     this.idle = new Set(idle.map(({ client }) => client));
@@ -257,8 +248,4 @@ export class LockService {
     });
     this.cancels.add(cancel);
   }
-}
-
-function callbackOf({ server, version }: Asker, lock: WantedLock, asynchronous: boolean): Callback {
-  return { server, version, handle: Buffer.from(lock.handle), offset: lock.offset, length: lock.length, asynchronous };
 }

@@ -1,6 +1,6 @@
 // Share reservations of DOS-like clients: who has a file open for what, and what others may not do meanwhile. C702 11.2.8. No I/O, no clock.
 import type { Ipv4 } from '../base/addresses.ts';
-import type { FileIdentity } from './locks.ts';
+import type { FileIdentity } from './lock.ts';
 
 /** Opens by one client of one file, told apart by their owner handle. */
 export interface Share {

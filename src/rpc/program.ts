@@ -75,8 +75,7 @@ export function answer(answering: Answering, peer: Peer, message: Buffer): Reply
   }
   const procedure = procedures[call.procedure];
   if (procedure === undefined) return { kind: 'procedure-unavailable', xid };
-  const done = (): Reply | Promise<Reply> =>
-    answering.elsewhere?.(peer, call, new ByteReader(message, reader.offset), message) ?? perform(answering, procedure, peer, call, reader);
+  const done = (): Reply | Promise<Reply> => perform(answering, procedure, peer, call, reader, message);
   return procedure.once && answering.replies !== undefined ? answering.replies.once(peer.client, message, done) : done();
 }
 
@@ -94,9 +93,11 @@ export function encodeAnswer(answering: Pick<Answering, 'fault'>, writer: ByteWr
   }
 }
 
-function perform(answering: Answering, procedure: Procedure, peer: Peer, call: Call, args: ByteReader): Reply | Promise<Reply> {
+function perform(answering: Answering, procedure: Procedure, peer: Peer, call: Call, args: ByteReader, message: Buffer): Reply | Promise<Reply> {
   const { xid } = call;
   try {
+    const passedOn = answering.elsewhere?.(peer, call, new ByteReader(message, args.offset), message);
+    if (passedOn !== undefined) return passedOn;
     const { client, port, transport } = peer;
     const body = procedure.run({ client, port, transport, credential: call.credential }, args);
     if (!(body instanceof Promise)) return { kind: 'success', xid, body };

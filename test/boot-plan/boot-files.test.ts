@@ -11,6 +11,7 @@ import type { Farm, Network, Node, Profile } from '../../src/farm/farm.ts';
 import type { LiveFarm } from '../../src/farm/live.ts';
 import { indexFarm } from '../../src/farm/registry.ts';
 import { unlimited } from '../../src/tree/room.ts';
+import { everything } from '../support/nfs-farm.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'farm-boot-files-'));
 const image = join(directory, 'images', 'debian-13', '0123456789ab');
@@ -30,6 +31,8 @@ const profile: Profile = {
   kernelArgs: [],
   consoleLogin: false,
   root: 'nfs',
+  rootAccess: everything,
+  shared: [],
   loader: 'auto',
   boot: 'default',
   quota: unlimited,

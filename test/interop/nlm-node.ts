@@ -5,18 +5,11 @@ import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { ipv4 } from '../../src/base/addresses.ts';
 import type { ByteReader } from '../../src/base/bytes.ts';
+import { readTestArguments, writeLockArguments, writeUnlockArguments } from '../../src/nlm/arguments.ts';
 import { openCaller } from '../../src/nlm/caller.ts';
-import {
-  type LockArguments,
-  nlmProcedures,
-  nlmProgram,
-  readStatusResult,
-  readTestArguments,
-  writeLockArguments,
-  writeStatusResult,
-  writeUnlockArguments,
-} from '../../src/nlm/nlm.ts';
+import { type LockArguments, nlmProcedures, nlmProgram } from '../../src/nlm/nlm.ts';
 import { nsmProcedures, nsmProgram, readMonitorResult, writeMonitoring } from '../../src/nlm/nsm.ts';
+import { readStatusResult, writeStatusResult } from '../../src/nlm/results.ts';
 import { systemTimers } from '../../src/nlm/server.ts';
 import { mappingsOf } from '../../src/rpc/portmap/mappings.ts';
 import { startPortmap } from '../../src/rpc/portmap/server.ts';

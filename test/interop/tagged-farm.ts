@@ -2,6 +2,7 @@
 // clients a JSON array of tag clients. It prints its sockets when it serves and ends when its stdin does.
 import { ipv4 } from '../../src/base/addresses.ts';
 import { systemClock } from '../../src/base/clock.ts';
+import { openAccess } from '../../src/nfs/access.ts';
 import type { NfsExports } from '../../src/nfs/exports.ts';
 import { startNfsServer } from '../../src/nfs/server.ts';
 import type { TagClient } from '../../src/overlay/tags.ts';
@@ -17,9 +18,12 @@ const trees = new Map(clients.map((client) => [client.address, taggedDisk(disk, 
 const exports: NfsExports = {
   mount: (client, path) => {
     const tree = trees.get(client);
-    return tree === undefined ? undefined : { owner: 7, tree, within: path };
+    return tree === undefined ? undefined : { owner: 7, tree, access: openAccess, within: path };
   },
-  view: (_owner, _generation, client) => trees.get(client),
+  view: (_owner, _generation, client) => {
+    const tree = trees.get(client);
+    return tree === undefined ? undefined : { tree, access: openAccess };
+  },
   paths: () => ['/'],
 };
 

@@ -14,6 +14,7 @@ import {
   userOf,
 } from '../../src/nfs/access.ts';
 import type { AttributeChange, Attributes } from '../../src/tree/tree.ts';
+import { everything } from '../support/nfs-farm.ts';
 
 const root: User = { uid: 0, gid: 0, gids: [] };
 const owner: User = { uid: 100, gid: 10, gids: [11] };
@@ -50,7 +51,7 @@ describe('the mode says', () => {
   });
 
   test('a caller without a name is nobody', () => {
-    expect(userOf({ flavor: 'none' })).toEqual({ uid: 65_534, gid: 65_534, gids: [] });
+    expect(userOf({ flavor: 'none' }, everything)).toEqual({ uid: 65_534, gid: 65_534, gids: [] });
   });
 });
 
@@ -80,7 +81,7 @@ describe('ACCESS grants', () => {
     ['only what was asked for', object(0o700), owner, read | remove, read],
     ['root a file that nobody executes', object(0o600), root, all, read | modify | extend],
   ])('%s', (_, what, user, asked, expected) => {
-    expect(grantedAccess(what, user, asked)).toBe(expected);
+    expect(grantedAccess(what, user, asked, false)).toBe(expected);
   });
 });
 

@@ -2,7 +2,6 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Level } from '../../src/base/log.ts';
 import { type NfsServerOptions, type NfsService, startNfsServer } from '../../src/nfs/server.ts';
 import { statusNumbers as nfs } from '../../src/nfs/status.ts';
-import { nullProcedure } from '../../src/rpc/program.ts';
 import { MemoryTree } from '../support/memory-tree.ts';
 import { loopback, singleExport, testKey } from '../support/nfs-farm.ts';
 import { Nfs2Client } from '../support/nfs2-client.ts';
@@ -67,13 +66,6 @@ describe('the NFS server', () => {
   test('does without UDP if it is told to', async () => {
     const { service } = await serve(new MemoryTree(), { udp: false });
     expect(service.sockets).toEqual([`tcp 127.0.0.1:${service.port}`]);
-  });
-
-  test('serves other programs on its sockets', async () => {
-    const programs = [{ number: 100_021, versions: new Map([[4, [nullProcedure]]]) }];
-    const { connect } = await serve(new MemoryTree(), { programs });
-    const { exchange } = await connect();
-    expect(decodeReply(await exchange(encodeCall({ xid: 1, program: 100_021, version: 4, procedure: 0 }))).status).toBe(0);
   });
 
   describe.each([2, 3])('version %i over UDP', (version) => {

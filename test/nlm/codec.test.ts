@@ -3,27 +3,20 @@ import { describe, expect, test } from 'vitest';
 import { ByteReader, ByteWriter } from '../../src/base/bytes.ts';
 import { WireError } from '../../src/base/errors.ts';
 import {
-  type NlmStatus,
-  type NlmVersion,
-  nlmVersions,
   readFreeArguments,
   readLockArguments,
   readShareArguments,
-  readShareResult,
-  readStatusResult,
   readTestArguments,
-  readTestResult,
   readUnlockArguments,
   writeFreeArguments,
   writeLockArguments,
   writeShareArguments,
-  writeShareResult,
-  writeStatusResult,
   writeTestArguments,
-  writeTestResult,
   writeUnlockArguments,
-} from '../../src/nlm/nlm.ts';
+} from '../../src/nlm/arguments.ts';
+import { type NlmStatus, type NlmVersion, nlmVersions } from '../../src/nlm/nlm.ts';
 import { readMonitoring, readMonitorResult, readStateChange, writeMonitoring, writeMonitorResult, writeStateChange } from '../../src/nlm/nsm.ts';
+import { readShareResult, readStatusResult, readTestResult, writeShareResult, writeStatusResult, writeTestResult } from '../../src/nlm/results.ts';
 
 function written(write: (writer: ByteWriter) => void): Buffer {
   const writer = new ByteWriter();

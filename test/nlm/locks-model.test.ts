@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ipv4 } from '../../src/base/addresses.ts';
-import { type Grant, LockTable, type Wanted } from '../../src/nlm/locks.ts';
+import type { Grant, Wanted } from '../../src/nlm/lock.ts';
+import { LockTable } from '../../src/nlm/locks.ts';
 import { lastByte } from '../../src/nlm/ranges.ts';
 
 /** The cell behind the last stands for everything beyond. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Ipv4, ipv4 } from '../../src/base/addresses.ts';
-import { defaultLockLimits, type Grant, LockTable, type Wanted } from '../../src/nlm/locks.ts';
+import { defaultLockLimits, type Grant, type Wanted } from '../../src/nlm/lock.ts';
+import { LockTable } from '../../src/nlm/locks.ts';
 
 const one = ipv4('10.0.0.1');
 const two = ipv4('10.0.0.2');

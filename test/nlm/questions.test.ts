@@ -4,7 +4,7 @@ import { FileHandles } from '../../src/nfs/handles.ts';
 import { lockQuestions } from '../../src/nlm/questions.ts';
 import type { Caller } from '../../src/rpc/program.ts';
 import { MemoryTree } from '../support/memory-tree.ts';
-import { loopback, singleExport, testKey } from '../support/nfs-farm.ts';
+import { everything, loopback, singleExport, testKey } from '../support/nfs-farm.ts';
 
 const owner = 7;
 const stranger = ipv4('127.0.0.9');
@@ -37,9 +37,20 @@ describe('the file of a handle', () => {
     expect(questions.permit(forged, as(0, 0, client), false)).toBe('stale');
   });
 
-  test('has one name in all views that share it', () => {
-    const shared = lockQuestions({ handles, exports: singleExport(tree), admits: () => true, common: ({ object }) => `shared/${object}` });
-    expect(shared.identify(handle, loopback)).toBe(`shared/${file}`);
+  test('has one name for all clients that share its tree', () => {
+    const exports = { ...singleExport(tree), view: () => ({ tree, access: everything }) };
+    const shared = lockQuestions({ handles, exports, admits: () => true });
+    expect(shared.identify(handle, stranger)).toBe(shared.identify(handle, loopback));
+  });
+
+  test('of a read-only tree is locked shared, and not exclusively', () => {
+    const readOnly = lockQuestions({ handles, exports: singleExport(tree, loopback, owner, { ...everything, readOnly: true }), admits: () => true });
+    expect([readOnly.permit(handle, as(0), false), readOnly.permit(handle, as(0), true)]).toEqual(['yes', 'read-only']);
+  });
+
+  test('of a squashed tree is locked by who may read it then', () => {
+    const squashed = lockQuestions({ handles, exports: singleExport(tree, loopback, owner, { ...everything, squash: 'root' }), admits: () => true });
+    expect(squashed.permit(handle, as(0), false)).toBe('denied');
   });
 
   test('has a name when it is removed, so that it can be unlocked, and cannot be locked any more', () => {

@@ -5,21 +5,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ipv4 } from '../../src/base/addresses.ts';
 import { silentLog } from '../../src/base/log.ts';
 import type { Service } from '../../src/base/service.ts';
+import { writeFreeArguments, writeLockArguments, writeShareArguments, writeUnlockArguments } from '../../src/nlm/arguments.ts';
 import { openCaller } from '../../src/nlm/caller.ts';
-import {
-  nlmProcedures,
-  nlmProgram,
-  nlmVersions,
-  readShareResult,
-  readStatusResult,
-  readTestResult,
-  writeFreeArguments,
-  writeLockArguments,
-  writeShareArguments,
-  writeStatusResult,
-  writeUnlockArguments,
-} from '../../src/nlm/nlm.ts';
+import { nlmProcedures, nlmProgram, nlmVersions } from '../../src/nlm/nlm.ts';
 import { nsmProcedures, nsmProgram, readMonitorResult, writeMonitoring, writeStateChange } from '../../src/nlm/nsm.ts';
+import { readShareResult, readStatusResult, readTestResult, writeStatusResult } from '../../src/nlm/results.ts';
 import { type LockServer, type Locks, openLocks, startLockServer } from '../../src/nlm/server.ts';
 import { portmap } from '../../src/rpc/portmap/program.ts';
 import { startRpcServer } from '../../src/rpc/server.ts';

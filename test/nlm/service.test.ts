@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { defaultLockLimits } from '../../src/nlm/locks.ts';
+import { graceTime } from '../../src/nlm/grace.ts';
+import { defaultLockLimits } from '../../src/nlm/lock.ts';
 import { shareBits } from '../../src/nlm/nlm.ts';
-import { graceTime } from '../../src/nlm/service.ts';
 import { LockWorld, one, server, two } from '../support/lock-world.ts';
 import { settle } from '../support/virtual-timers.ts';
 

@@ -3,6 +3,7 @@ import type { Ipv4 } from '../../src/base/addresses.ts';
 import type { ByteReader, ByteWriter } from '../../src/base/bytes.ts';
 import { silentLog } from '../../src/base/log.ts';
 import type { Service } from '../../src/base/service.ts';
+import { readTestArguments, writeCancelArguments, writeLockArguments, writeTestArguments, writeUnlockArguments } from '../../src/nlm/arguments.ts';
 import { openCaller } from '../../src/nlm/caller.ts';
 import {
   type LockArguments,
@@ -11,17 +12,11 @@ import {
   nlmProcedures,
   nlmProgram,
   nlmVersions,
-  readStatusResult,
-  readTestArguments,
   type TestArguments,
   type WantedLock,
-  writeCancelArguments,
-  writeLockArguments,
-  writeStatusResult,
-  writeTestArguments,
-  writeUnlockArguments,
 } from '../../src/nlm/nlm.ts';
 import { nsmProcedures, nsmProgram, readStateChange, type StateChange } from '../../src/nlm/nsm.ts';
+import { readStatusResult, writeStatusResult } from '../../src/nlm/results.ts';
 import { mappingsOf } from '../../src/rpc/portmap/mappings.ts';
 import { portmap } from '../../src/rpc/portmap/program.ts';
 import { nullProcedure, type Procedure, type Program, type Transport, voidBody } from '../../src/rpc/program.ts';

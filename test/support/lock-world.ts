@@ -1,11 +1,13 @@
 // A lock service with time and clients that a test plays: what it says to them is written down, what they answer is said by the test.
 import { type Ipv4, ipv4 } from '../../src/base/addresses.ts';
 import { ByteReader, ByteWriter } from '../../src/base/bytes.ts';
+import { readTestArguments } from '../../src/nlm/arguments.ts';
 import type { Asker, LockQuestions } from '../../src/nlm/doors.ts';
 import type { RemoteAnswer, RemoteCall } from '../../src/nlm/exchange.ts';
 import { Monitored, type MonitoredEntry, MonitoredRecord } from '../../src/nlm/monitored.ts';
-import { type LockArguments, type NlmStatus, nlmProcedures, nlmProgram, readTestArguments, type WantedLock, writeStatusResult } from '../../src/nlm/nlm.ts';
+import { type LockArguments, type NlmStatus, nlmProcedures, nlmProgram, type WantedLock } from '../../src/nlm/nlm.ts';
 import { nsmProgram, readStateChange } from '../../src/nlm/nsm.ts';
+import { writeStatusResult } from '../../src/nlm/results.ts';
 import { LockService, type LockServiceOptions } from '../../src/nlm/service.ts';
 import { VirtualTimers } from './virtual-timers.ts';
 

@@ -82,9 +82,9 @@ export function decodeReply(message: Buffer): DecodedReply {
 export type Exchange = (message: Buffer) => Promise<Buffer>;
 
 /** Without a network: what the server would send. */
-export function directExchange(answering: Answering, client: Ipv4, transport: Transport = 'tcp'): Exchange {
+export function directExchange(answering: Answering, client: Ipv4, transport: Transport = 'tcp', port = 700): Exchange {
   return async (message) => {
-    const reply = await answer(answering, { client, port: 700, transport }, message);
+    const reply = await answer(answering, { client, port, transport }, message);
     const writer = new ByteWriter();
     const tail = encodeAnswer(answering, writer, reply);
     return Buffer.concat([writer.bytes(), tail?.bytes ?? Buffer.alloc(0)]);

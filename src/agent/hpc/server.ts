@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import { FarmError, sentence } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Service } from '../../base/service.ts';
+import { openAccess } from '../../nfs/access.ts';
 import type { NfsExports } from '../../nfs/exports.ts';
 import { startNfsServer } from '../../nfs/server.ts';
 import { LiveTree } from '../../tree/memory.ts';
@@ -53,8 +54,8 @@ export async function startHpc(source: HpcSource, options: HpcOptions): Promise<
   const exports: NfsExports = {
     // libnfs mounts the directory of the file that it wants.
     mount: (client, path) =>
-      client === loopback && `${path}/`.startsWith(`${exportPath}/`) ? { owner, tree, within: path.slice(exportPath.length) } : undefined,
-    view: (asked, generation, client) => (asked === owner && generation === layout && client === loopback ? tree : undefined),
+      client === loopback && `${path}/`.startsWith(`${exportPath}/`) ? { owner, tree, access: openAccess, within: path.slice(exportPath.length) } : undefined,
+    view: (asked, generation, client) => (asked === owner && generation === layout && client === loopback ? { tree, access: openAccess } : undefined),
     paths: () => [exportPath],
   };
   const nfs = await startNfsServer({

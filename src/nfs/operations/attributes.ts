@@ -32,11 +32,11 @@ export function applyChange(request: Request, object: OpenObject, attributes: At
     file({ ...object, attributes });
     demand(asked.size <= request.room.fileSize, 'FBIG');
   }
-  const ruling = ruleChange(attributes, request.user, asked);
+  const ruling = ruleChange(attributes, object.user, asked);
   if ('refused' in ruling) throw new Refusal(ruling.refused);
   if (Object.keys(ruling.change).length > 0) object.tree.change(attributes.id, ruling.change);
 }
 
 export function access(request: Request, { object: handle, access: asked }: AccessArguments): AccessResult {
-  return looking(request, handle, ({ attributes }) => ({ access: grantedAccess(attributes, request.user, asked) }));
+  return looking(request, handle, ({ attributes, user, readOnly }) => ({ access: grantedAccess(attributes, user, asked, readOnly) }));
 }

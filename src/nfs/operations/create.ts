@@ -16,13 +16,13 @@ const specialKinds: readonly Kind[] = ['block', 'character', 'fifo', 'socket'];
 export function create(request: Request, { directory: handle, name, how }: CreateArguments): Promise<CreateResult> {
   return changing(request, handle, (object) => {
     const parent = directory(object);
-    const existing = find(request, parent, entryName(name, 'EXIST'));
+    const existing = find(parent, entryName(name, 'EXIST'));
     if (how.mode === 'exclusive') return described(request, parent, createExclusively(request, parent, name, existing, how.verifier));
     if (existing === undefined) return described(request, parent, make(request, parent, name, { kind: 'file' }, how.change));
     demand(how.mode === 'unchecked', 'EXIST');
     const { attributes } = attributesOf(parent, existing);
     if (how.opensSpecial && specialKinds.includes(attributes.kind)) {
-      demand(permits(attributes, request.user, 'write'));
+      demand(permits(attributes, parent.user, 'write'));
       return described(request, parent, existing);
     }
     demand(attributes.kind === 'file', 'EXIST');
@@ -45,10 +45,10 @@ export function symlink(request: Request, { directory: handle, name, change, tar
 }
 
 export function mknod(request: Request, { directory: handle, name, what }: MknodArguments): Promise<CreateResult> {
-  return makeAt(request, { directory: handle, name }, () => {
+  return makeAt(request, { directory: handle, name }, ({ user }) => {
     if (what.kind === 'other') throw new Refusal('BADTYPE');
     if (!('device' in what)) return { object: { kind: what.kind }, change: what.change };
-    demand(request.user.uid === 0, 'PERM');
+    demand(user.uid === 0, 'PERM');
     return { object: { kind: what.kind, device: what.device }, change: what.change };
   });
 }
@@ -58,19 +58,19 @@ interface Wanted {
   readonly change: AttributeChange;
 }
 
-function makeAt(request: Request, { directory: handle, name }: NameAt, wanted: () => Wanted): Promise<CreateResult> {
+function makeAt(request: Request, { directory: handle, name }: NameAt, wanted: (parent: OpenObject) => Wanted): Promise<CreateResult> {
   return changing(request, handle, (object) => {
     const parent = directory(object);
-    const taken = find(request, parent, entryName(name, 'EXIST')) !== undefined;
+    const taken = find(parent, entryName(name, 'EXIST')) !== undefined;
     demand(!taken, 'EXIST');
-    const { object: kind, change } = wanted();
+    const { object: kind, change } = wanted(parent);
     return described(request, parent, make(request, parent, name, kind, change));
   });
 }
 
 function make(request: Request, parent: OpenObject, name: string, object: NewObject, asked: AttributeChange): ObjectId {
-  demand(mayChangeNames(parent.attributes, request.user));
-  const change = initialAttributes(parent.attributes, request.user, object.kind, asked);
+  demand(mayChangeNames(parent.attributes, parent.user));
+  const change = initialAttributes(parent.attributes, parent.user, object.kind, asked);
   demand((change.size ?? 0) <= request.room.fileSize, 'FBIG');
   return parent.tree.create(parent.id, name, object, change);
 }

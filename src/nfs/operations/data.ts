@@ -9,8 +9,8 @@ import type { CommitResult, ReadResult, WriteResult } from './results.ts';
 /** The bytes are read once, into the buffer that is handed to the socket; those of small files of the image were read before. */
 export function read(request: Request, { file: handle, offset, count }: ReadArguments): ReadResult {
   return looking(request, handle, (object) => {
-    const { tree, id, attributes } = file(object);
-    demand(mayRead(attributes, request.user));
+    const { tree, id, attributes, user } = file(object);
+    demand(mayRead(attributes, user));
     const wanted = Math.min(count, request.room.transfer, Math.max(attributes.size - offset, 0));
     if (wanted === 0) return { count: 0, endOfFile: offset >= attributes.size, data: Buffer.alloc(0) };
     const end = offset + wanted;
@@ -37,13 +37,13 @@ export function write(request: Request, { file: handle, offset, count, stability
     request,
     handle,
     (object) => {
-      const { tree, id, attributes } = file(object);
-      demand(mayWrite(attributes, request.user));
+      const { tree, id, attributes, user } = file(object);
+      demand(mayWrite(attributes, user));
       demand(count <= data.length, 'INVAL');
       demand(offset + count <= request.room.fileSize, 'FBIG');
       if (count > 0) {
         tree.write(id, offset, data.subarray(0, count));
-        const mode = modeAfterWrite(attributes, request.user);
+        const mode = modeAfterWrite(attributes, user);
         modeChanged = mode !== undefined;
         if (mode !== undefined) tree.change(id, { mode });
       }
@@ -62,7 +62,8 @@ export function commit(request: Request, { file: handle }: CommitArguments): Pro
     request,
     handle,
     (object) => {
-      demand(mayWrite(file(object).attributes, request.user));
+      const { attributes, user } = file(object);
+      demand(mayWrite(attributes, user));
       return { verifier: request.state.verifier.value };
     },
     (object) => commitData(request, object),

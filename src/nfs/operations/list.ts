@@ -36,10 +36,10 @@ export function readdirplus(layout: ListLayout) {
 
 function list(request: Request, object: OpenObject, cookie: number, bounds: Bounds, layout: ListLayout, plus: boolean) {
   const parent = directory(object);
-  demand(permits(parent.attributes, request.user, 'read'));
+  demand(permits(parent.attributes, parent.user, 'read'));
   demand(Number.isSafeInteger(cookie), 'BAD_COOKIE');
   // Who may not search a directory learns its names and nothing else.
-  const withObjects = plus && permits(parent.attributes, request.user, 'execute');
+  const withObjects = plus && permits(parent.attributes, parent.user, 'execute');
   const limit = Math.min(bounds.total, listMax, request.room.transfer);
   const entries: ListedEntry[] = [];
   let total = layout.frameBytes;

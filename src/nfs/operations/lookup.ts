@@ -7,13 +7,13 @@ import type { LookupResult, ReadlinkResult } from './results.ts';
 
 export function lookup(request: Request, { directory: handle, name }: NameAt): LookupResult {
   return looking(request, handle, (object) => {
-    const found = resolve(request, directory(object), name);
+    const found = resolve(directory(object), name);
     return { handle: handleOf(request, object, found), object: attributesOf(object, found) };
   });
 }
 
-function resolve(request: Request, parent: OpenObject, name: string): ObjectId {
-  demand(permits(parent.attributes, request.user, 'execute'));
+function resolve(parent: OpenObject, name: string): ObjectId {
+  demand(permits(parent.attributes, parent.user, 'execute'));
   if (name === '.') return parent.id;
   if (name === '..') return parent.tree.parent(parent.id);
   return parent.tree.lookup(parent.id, entryName(name, 'INVAL'));

@@ -2,7 +2,7 @@
 import type { Attributes } from '../../tree/tree.ts';
 import { mayChangeNames, mayRemove, permits } from '../access.ts';
 import type { FileAttributes, Wcc } from '../attributes.ts';
-import { attributesOf, changing, demand, directory, entryName, type OpenObject, open, type Request, refusal, wccOf } from '../request.ts';
+import { attributesOf, changing, demand, directory, entryName, type OpenObject, openToChange, type Request, refusal, wccOf } from '../request.ts';
 import type { LinkArguments, NameAt, RenameArguments } from './arguments.ts';
 import { find } from './find.ts';
 import type { ChangeResult, LinkResult, RenameResult } from './results.ts';
@@ -10,7 +10,7 @@ import type { ChangeResult, LinkResult, RenameResult } from './results.ts';
 export function remove(request: Request, { directory: handle, name }: NameAt): Promise<ChangeResult> {
   return changing(request, handle, (object) => {
     const parent = directory(object);
-    removable(request, parent, entryName(name, 'INVAL'));
+    removable(parent, entryName(name, 'INVAL'));
     parent.tree.remove(parent.id, name);
     return {};
   });
@@ -19,18 +19,18 @@ export function remove(request: Request, { directory: handle, name }: NameAt): P
 export function rmdir(request: Request, { directory: handle, name }: NameAt): Promise<ChangeResult> {
   return changing(request, handle, (object) => {
     const parent = directory(object);
-    removable(request, parent, entryName(name, 'INVAL'));
+    removable(parent, entryName(name, 'INVAL'));
     parent.tree.removeDirectory(parent.id, name);
     return {};
   });
 }
 
 /** What is about to lose its name: ACCES if the directory may not be changed, PERM if it is sticky and neither is the user's. */
-function removable(request: Request, parent: OpenObject, name: string): Attributes {
-  demand(permits(parent.attributes, request.user, 'execute'));
+function removable(parent: OpenObject, name: string): Attributes {
+  demand(permits(parent.attributes, parent.user, 'execute'));
   const object = parent.tree.attributes(parent.tree.lookup(parent.id, name));
-  demand(mayChangeNames(parent.attributes, request.user));
-  demand(mayRemove(parent.attributes, object, request.user), 'PERM');
+  demand(mayChangeNames(parent.attributes, parent.user));
+  demand(mayRemove(parent.attributes, object, parent.user), 'PERM');
   return object;
 }
 
@@ -39,9 +39,9 @@ export async function rename(request: Request, args: RenameArguments): Promise<R
   let to: OpenObject | undefined;
   let wcc: { readonly from: Wcc; readonly to: Wcc } | undefined;
   try {
-    from = open(request, args.from.directory);
-    to = open(request, args.to.directory);
-    move(request, directory(from), args.from.name, directory(to), args.to.name);
+    from = openToChange(request, args.from.directory);
+    to = openToChange(request, args.to.directory);
+    move(directory(from), args.from.name, directory(to), args.to.name);
     wcc = { from: wccOf(request, from), to: wccOf(request, to) };
     await from.tree.stable();
     return { status: 'OK', ...wcc };
@@ -50,14 +50,14 @@ export async function rename(request: Request, args: RenameArguments): Promise<R
   }
 }
 
-function move(request: Request, from: OpenObject, name: string, to: OpenObject, newName: string): void {
+function move(from: OpenObject, name: string, to: OpenObject, newName: string): void {
   demand(sameView(from, to), 'XDEV');
-  const object = removable(request, from, entryName(name, 'INVAL'));
-  const replaced = find(request, to, entryName(newName, 'EXIST'));
-  demand(mayChangeNames(to.attributes, request.user));
-  if (replaced !== undefined) demand(mayRemove(to.attributes, to.tree.attributes(replaced), request.user), 'PERM');
+  const object = removable(from, entryName(name, 'INVAL'));
+  const replaced = find(to, entryName(newName, 'EXIST'));
+  demand(mayChangeNames(to.attributes, to.user));
+  if (replaced !== undefined) demand(mayRemove(to.attributes, to.tree.attributes(replaced), to.user), 'PERM');
   // Its `..` changes with it.
-  if (object.kind === 'directory' && from.id !== to.id) demand(permits(object, request.user, 'write'));
+  if (object.kind === 'directory' && from.id !== to.id) demand(permits(object, from.user, 'write'));
   from.tree.rename(from.id, name, to.id, newName);
 }
 
@@ -70,9 +70,9 @@ export async function link(request: Request, args: LinkArguments): Promise<LinkR
   let parent: OpenObject | undefined;
   let changed: { readonly attributes: FileAttributes; readonly wcc: Wcc } | undefined;
   try {
-    object = open(request, args.file);
-    parent = open(request, args.link.directory);
-    addLink(request, object, directory(parent), args.link.name);
+    object = openToChange(request, args.file);
+    parent = openToChange(request, args.link.directory);
+    addLink(object, directory(parent), args.link.name);
     changed = { attributes: attributesOf(object, object.id), wcc: wccOf(request, parent) };
     await parent.tree.stable();
     return { status: 'OK', ...changed };
@@ -81,10 +81,10 @@ export async function link(request: Request, args: LinkArguments): Promise<LinkR
   }
 }
 
-function addLink(request: Request, object: OpenObject, parent: OpenObject, name: string): void {
+function addLink(object: OpenObject, parent: OpenObject, name: string): void {
   demand(sameView(object, parent), 'XDEV');
   demand(object.attributes.kind !== 'directory', 'ISDIR');
-  demand(find(request, parent, entryName(name, 'EXIST')) === undefined, 'EXIST');
-  demand(mayChangeNames(parent.attributes, request.user));
+  demand(find(parent, entryName(name, 'EXIST')) === undefined, 'EXIST');
+  demand(mayChangeNames(parent.attributes, parent.user));
   parent.tree.link(object.id, parent.id, name);
 }
