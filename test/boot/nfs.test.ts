@@ -98,10 +98,10 @@ const operations: readonly (readonly [sentence: string, lines: string, says: str
   ['a name is any bytes', `touch "$(printf 'a\\377\\001\\nx')"; ${forget}; ls | od -An -tx1 | tr -d ' \\n'`, '61ff010a780a'],
   ['a file that is open is there after its last name is gone', 'echo still > f; exec 5< f; rm f; cat <&5; exec 5<&-; ls -A', 'still'],
   [
-    'a directory of 1000 names is listed whole, and emptied while it is read',
-    `mkdir many; perl -e 'for (1..1000) { open F, ">", sprintf "many/%04d-%s", $_, "n" x ($_ % 90) }'; ${forget}
+    'a directory of 500 names is listed whole, and emptied while it is read',
+    `mkdir many; perl -e 'for (1..500) { open F, ">", sprintf "many/%04d-%s", $_, "n" x ($_ % 90) }'; ${forget}
      ls many | wc -l; ls many | cut -c 1-4 | sort -u | wc -l; rm -r many; ls`,
-    '1000\n1000',
+    '500\n500',
   ],
   [
     'two that append lose nothing',
@@ -140,7 +140,7 @@ describe.each([3, 2])("Linux' client of version %i", (version) => {
   it('notices of a server that is killed only that it waits', async () => {
     const from = '/usr/lib/x86_64-linux-gnu/perl-base';
     const copied = guest.run(`cp -av ${from} ${root}/root/${version} && echo copied | tail -n 1`, 120);
-    await guest.printed(/(.*' -> '.*\n){60}/);
+    await guest.printed(/(.*' -> '.*\r?\n){60}/);
     await kill(server);
     server = await serve();
     expect(await copied).toMatch(/copied$/);
