@@ -16,7 +16,7 @@ const linesInTurn = 200;
 
 /**
  * Each `append` is one write(2): after a crash its lines are there or not from some line on (a torn last line is cut off at the next opening).
- * `append` returns at once; `stable()` settles when everything appended before the call is on disk.
+ * `append` returns at once; `stable()` settles when everything appended before the call is on disk. Once it has failed it fails until the file is replaced (`compact`).
  */
 export class Journal<Entry> {
   private readonly path: string;
@@ -27,6 +27,8 @@ export class Journal<Entry> {
   private syncing: Promise<void> | undefined;
   private queued: Promise<void> | undefined;
   private closed = false;
+  /** A sync has failed: the kernel may have thrown the bytes away, and a second fdatasync(2) would not say so. Only a new file has them again. */
+  private lost = false;
   private compacting: Promise<void> | undefined;
   private successor: Successor | undefined;
   /** The successor is about to take over: what is promised from now on has to be on disk there. */
@@ -73,6 +75,8 @@ export class Journal<Entry> {
   stable(): Promise<void> {
     const { takeover } = this;
     if (takeover !== undefined) return takeover.then(() => this.stable());
+    if (this.lost && this.syncing === undefined)
+      return Promise.reject(new FarmError('journal.sync', `${this.path} has lost lines that could not be written to disk`, 'check the disk'));
     if (!this.dirty && this.syncing === undefined) return Promise.resolve();
     if (this.syncing === undefined) return this.sync();
     this.queued ??= this.syncing.then(
@@ -85,20 +89,23 @@ export class Journal<Entry> {
   private sync(): Promise<void> {
     this.queued = undefined;
     if (this.closed) return Promise.resolve();
+    if (this.lost) return this.stable();
     this.dirty = false;
     this.syncing = this.syncNow(this.isRenamed);
     return this.syncing;
   }
 
   private async syncNow(isRenamed: boolean): Promise<void> {
+    const { fd } = this;
     try {
-      await dataToDisk(this.fd);
+      await dataToDisk(fd);
       if (isRenamed) {
         await directoryToDisk(dirname(this.path));
         this.isRenamed = false;
       }
     } catch (error) {
       this.dirty = true; // what was not synced is not on disk, whoever asks next
+      if (fd === this.fd) this.lost = true;
       throw new FarmError('journal.sync', `${this.path} could not be written to disk: ${sentence(error)}`, 'check the disk', error);
     } finally {
       this.syncing = undefined;
@@ -139,6 +146,7 @@ export class Journal<Entry> {
     const old = this.fd;
     this.fd = fd;
     this.size = size;
+    this.lost = false;
     const release = () => closeSync(old);
     if (this.syncing === undefined) release();
     else void this.syncing.then(release, release);
@@ -196,9 +204,12 @@ export class Journal<Entry> {
   async close(): Promise<void> {
     if (this.closed) return;
     await this.compacting?.catch(() => {}); // whoever began it is told
-    await this.stable();
-    this.closed = true;
-    closeSync(this.fd);
+    try {
+      await this.stable();
+    } finally {
+      this.closed = true;
+      closeSync(this.fd);
+    }
   }
 }
 

@@ -11,6 +11,7 @@ import { leasesCommand } from './leases.ts';
 import { mapCommand } from './map.ts';
 import { nginxCommand } from './nginx.ts';
 import { version } from './package.ts';
+import { privateCommand } from './private.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
@@ -31,6 +32,7 @@ for (const add of [
   statusCommand,
   bootCommand,
   leasesCommand,
+  privateCommand,
   mapCommand,
   dhcpCommand,
   nginxCommand,

@@ -1,11 +1,12 @@
 // The farm that plain data describes, with every default filled in; or everything that is wrong with it.
 import { resolve } from 'node:path';
 import { networkAddress } from '../base/addresses.ts';
+import { type Quota, unlimited } from '../tree/room.ts';
 import { type Complaint, complaintsOf, inWords } from './complaints.ts';
 import { type Farm, type Network, type Node, type Profile, serverName, type UnknownPolicy } from './farm.ts';
 import { farmPolicyComplaints, linkComplaints, networkComplaints, nodeComplaints, noProfile, overlapComplaints, profileOfPolicy } from './fit.ts';
 import { networkFinder } from './registry.ts';
-import { type FarmText, farmSchema, identityOf, keysAt, type NetworkText, type UnknownText } from './schema.ts';
+import { type FarmText, farmSchema, identityOf, keysAt, type NetworkText, type NodeText, type UnknownText } from './schema.ts';
 
 /** Registering machines by themselves is for the hour in which a lab is set up: then it ends, unless farm.yaml says otherwise. */
 const registerDefaults = { limit: 32, windowSeconds: 1800 };
@@ -41,6 +42,7 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
       tls: tls === undefined ? undefined : { certificate: resolve(directory, tls.certificate), key: resolve(directory, tls.key), port: tls.port },
       tftp: { singlePort: data.tftp.single_port, largestBlock: data.tftp.largest_block },
       upload: upload === undefined ? undefined : { limitBytes: upload.limit },
+      reserve: data.reserve,
       leaseSeconds: data.lease_time,
       unknown,
       options: data.options,
@@ -63,7 +65,12 @@ function policies({ unknown, networks }: FarmText): readonly (readonly [readonly
 
 function profileOf([name, text]: readonly [string, FarmText['profiles'][string]]): Profile {
   const { image, root, loader, boot, options } = text;
-  return { name, image, kernelArgs: text.kernel_args, consoleLogin: text.console_login, root, loader, boot, options };
+  const quota = quotaOf(text.quota, unlimited);
+  return { name, image, kernelArgs: text.kernel_args, consoleLogin: text.console_login, root, loader, boot, quota, options };
+}
+
+function quotaOf(text: NodeText['quota'], wider: Quota): Quota {
+  return { bytes: text?.bytes ?? wider.bytes, objects: text?.objects ?? wider.objects };
 }
 
 function networkOf(name: string, text: NetworkText, farm: FarmText, unknown: UnknownPolicy, profiles: readonly Profile[]): Network {
@@ -106,7 +113,8 @@ function nodesOf(farm: FarmText, networks: readonly Network[], profiles: readonl
     if (profile === undefined) complaints.push({ path: ['nodes', name, 'profile'], message: noProfile(text.profile, [...byName.keys()]) });
     if (network === undefined || profile === undefined) continue;
     const { id, ip, loader = profile.loader, options } = text;
-    nodes.push({ name, id, ...identityOf(text), address: ip, network, profile, loader, options });
+    const quota = quotaOf(text.quota, profile.quota);
+    nodes.push({ name, id, ...identityOf(text), address: ip, network, profile, loader, quota, options });
   }
   return nodes.sort((a, b) => a.id - b.id);
 }

@@ -3,6 +3,7 @@ import { broadcastAddress, type Cidr, type Ipv4, inNetwork, ipv4Number, type Mac
 import type { BootAction, LoaderChoice } from '../boot/plan.ts';
 import type { CustomOption, DhcpMode } from '../dhcp/questions.ts';
 import type { TagClient } from '../overlay/tags.ts';
+import type { Quota } from '../tree/room.ts';
 import { bytesText, clientIdText } from './identifiers.ts';
 
 /** Addresses from `first` to `last`, both included. */
@@ -71,6 +72,7 @@ export interface Profile {
   readonly loader: LoaderChoice;
   /** What its nodes do when nothing else is ordered. */
   readonly boot: BootAction;
+  readonly quota: Quota;
   readonly options: readonly FarmOption[];
 }
 
@@ -101,6 +103,8 @@ export interface Node extends NodeIdentity {
   readonly profile: Profile;
   /** Its own or its profile's. */
   readonly loader: LoaderChoice;
+  /** Likewise, bytes and objects each for itself. */
+  readonly quota: Quota;
   readonly options: readonly FarmOption[];
 }
 
@@ -123,6 +127,8 @@ export interface Farm {
   readonly tftp: { readonly singlePort: boolean; readonly largestBlock: number | undefined };
   /** What nodes may send, `limitBytes` on disk for all files of a node together; undefined: nothing. */
   readonly upload: { readonly limitBytes: number } | undefined;
+  /** What private trees leave free on the server's disk, bytes. */
+  readonly reserve: number;
   /** Of networks that have none of their own. */
   readonly leaseSeconds: number;
   /** The same. */

@@ -7,10 +7,12 @@ import type { HttpRequest, HttpRoutes } from '../boot/http.ts';
 import { reportPath } from '../cluster/report.ts';
 import { actionsPath } from './action-orders.ts';
 import { type BootActions, parseActionCommand } from './action-store.ts';
+import { nameShape } from './farm.ts';
 import type { HandOut } from './handed-out.ts';
 import type { Images } from './images.ts';
 import type { LiveFarm } from './live.ts';
 import { nodeFile } from './node-files.ts';
+import { wipePath } from './private-trees.ts';
 import type { Sightings } from './sightings.ts';
 
 export interface RouteParts {
@@ -20,6 +22,7 @@ export interface RouteParts {
   readonly sightings: Sightings;
   readonly handOut: HandOut;
   readonly clock: Clock;
+  readonly wipe: (node: string) => Promise<void>;
 }
 
 const stagePath = '/stage';
@@ -29,7 +32,7 @@ export function isRoutine(path: string): boolean {
   return path === reportPath || path === stagePath;
 }
 
-export function farmRoutes({ live, images, actions, sightings, handOut, clock }: RouteParts): HttpRoutes {
+export function farmRoutes({ live, images, actions, sightings, handOut, clock, wipe }: RouteParts): HttpRoutes {
   const byName = (request: HttpRequest): HttpAnswer | undefined => {
     if (request.path === '/status') return { kind: 'json', value: sightings.status() };
     return request.path === '/healthz' ? { kind: 'text', text: 'ok\n' } : undefined;
@@ -55,6 +58,7 @@ export function farmRoutes({ live, images, actions, sightings, handOut, clock }:
     const named = byName(request);
     if (named !== undefined) return named;
     // By the control socket, which its owner alone can open.
+    if (client === undefined && path === wipePath) return onWipe(request, wipe);
     if (client === undefined) return path === actionsPath ? onActions(request, actions, clock) : undefined;
     return isRoutine(path) ? told(request, client) : file(path.slice(1), client);
   };
@@ -69,4 +73,11 @@ async function onActions({ method, body }: HttpRequest, actions: BootActions, cl
     if (!(error instanceof FarmError)) throw error;
     return { kind: 'error', status: error.code === 'action.invalid' ? 400 : 500, message: sentence(error) };
   }
+}
+
+async function onWipe({ method, body }: HttpRequest, wipe: (node: string) => Promise<void>): Promise<HttpAnswer> {
+  const node = (body ?? Buffer.alloc(0)).toString();
+  if (method !== 'POST' || !nameShape.test(node)) return { kind: 'error', status: 400, message: `${JSON.stringify(node)} is the name of no node` };
+  await wipe(node);
+  return { kind: 'text', text: 'wiped\n' };
 }

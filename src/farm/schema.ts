@@ -119,6 +119,10 @@ const networkShape = z.strictObject({
 
 const loaderSchema = z.enum(['auto', 'ipxe', 'ipxe-snp', 'pxelinux', 'grub', 'shim', 'nbi'] satisfies readonly LoaderChoice[]);
 
+const quotaShape = z.strictObject({ bytes: sizeSchema.optional(), objects: z.int().min(1).optional() });
+/** `2g`, or `{ bytes: 2g, objects: 100000 }`. */
+const quotaSchema = z.preprocess((value) => (typeof value === 'object' ? value : { bytes: value }), quotaShape);
+
 const profileShape = z.strictObject({
   image: z
     .string()
@@ -129,6 +133,7 @@ const profileShape = z.strictObject({
   root: z.enum(['nfs', 'ram']).default('nfs'),
   loader: loaderSchema.default('auto'),
   boot: z.enum(bootActions).default('default'),
+  quota: quotaSchema.optional(),
   options: optionsSchema,
 });
 
@@ -150,6 +155,7 @@ const nodeShape = z.strictObject({
   ip: addressSchema,
   profile: z.string().default('default'),
   loader: loaderSchema.optional(),
+  quota: quotaSchema.optional(),
   options: optionsSchema,
 });
 
@@ -182,6 +188,7 @@ export const farmSchema = z.strictObject({
   tls: tlsShape.optional(),
   tftp: tftpShape.default({ single_port: false }),
   upload: uploadShape.optional(),
+  reserve: z.union([z.literal(0), sizeSchema]).default(512 * 1024 ** 2),
   networks: z.record(nameSchema, networkShape).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
   profiles: named(profileShape).default({ default: profileShape.parse({}) }),
   nodes: named(nodeShape).default({}),
@@ -201,7 +208,9 @@ const shapes: Readonly<Record<string, z.ZodObject>> = {
   'networks.*': networkShape,
   'networks.*.unknown': unknownShape,
   'profiles.*': profileShape,
+  'profiles.*.quota': quotaShape,
   'nodes.*': nodeShape,
+  'nodes.*.quota': quotaShape,
   'nodes.*.relay_port': relayPortShape,
 };
 

@@ -110,7 +110,7 @@ class FarmServer implements Service {
     const { sightings, actions } = this;
     const files = bootFiles(live, (node, action) => this.plan(node, action), options.scriptTemplate);
     const handed = handOut({ files, actions, sightings, live, clock });
-    this.routes = farmRoutes({ live, images: this.images, actions, sightings, handOut: handed, clock });
+    this.routes = farmRoutes({ live, images: this.images, actions, sightings, handOut: handed, clock, wipe: (node) => this.views.wipe(node) });
     this.shared = {
       live,
       questions: dhcpQuestions(live, (node) => this.plan(node), this.registrar.seen),

@@ -1,4 +1,6 @@
 // Each node's view of the served root, opened when it mounts and kept across restarts of the server: what the NFS service asks.
+import { type FSWatcher, mkdirSync, statfsSync, watch } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Ipv4 } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import { sentence } from '../base/errors.ts';
@@ -7,16 +9,21 @@ import type { ExportView, NfsExports } from '../nfs/exports.ts';
 import { OpenFiles } from '../tree/files.ts';
 import { LayeredTree } from '../tree/layered.ts';
 import { PrivateStore } from '../tree/private.ts';
+import { Disk, type Quota } from '../tree/room.ts';
+import type { Space } from '../tree/tree.ts';
 import { privateDirectory, stateDirectory } from './directory.ts';
 import { type Node, tagClient } from './farm.ts';
 import type { Images, ImageVersion } from './images.ts';
 import type { LiveFarm, Published } from './live.ts';
+import { finishWiping, journalInode, removePrivate } from './private-trees.ts';
 
 interface View {
   readonly node: Node;
   readonly version: ImageVersion;
   readonly store: PrivateStore;
   readonly tree: LayeredTree;
+  /** Of the store's journal: another file of that name is another store. */
+  readonly inode: number | undefined;
 }
 
 export class NodeViews implements NfsExports {
@@ -25,15 +32,31 @@ export class NodeViews implements NfsExports {
   private readonly clock: Clock;
   private readonly log: Log;
   private readonly imageFiles = new OpenFiles();
+  /** Which all private trees share. */
+  private readonly disk: Disk;
   /** By node name, under which the private tree is kept too. */
   private readonly open = new Map<string, View>();
+
+  /** Nodes whose version of the image is gone, said once. */
+  private readonly gone = new Map<string, ImageVersion>();
+  private readonly watcher: FSWatcher;
 
   constructor(live: LiveFarm, images: Images, clock: Clock, log: Log) {
     this.live = live;
     this.log = log;
     this.images = images;
     this.clock = clock;
+    this.disk = new Disk(
+      () => diskSpace(stateDirectory(live.directory)),
+      clock,
+      () => live.published.farm.reserve,
+    );
     live.onPublish((published) => this.republish(published));
+    finishWiping(live.directory);
+    const top = dirname(privateDirectory(live.directory, 'n'));
+    mkdirSync(top, { recursive: true });
+    this.watcher = watch(top, { persistent: false }, (_event, name) => name !== null && this.checkPlace(name));
+    this.watcher.on('error', (error) => log('error', 'private.unwatched', { directory: top, error: sentence(error), remedy: 'restart farm serve' }));
   }
 
   /**
@@ -45,7 +68,7 @@ export class NodeViews implements NfsExports {
     if (node === undefined) return undefined;
     const [name = '', version = '', ...rest] = path.split('/').filter((part) => part !== '');
     const named = this.images.base(`${name}/${version}`) === undefined ? undefined : `${name}/${version}`;
-    const wanted = named ?? this.bootedVersion(node) ?? this.images.current(node.profile.image);
+    const wanted = named ?? this.lastVersion(node) ?? this.images.current(node.profile.image);
     const view = wanted === undefined ? undefined : this.opened(node, wanted);
     if (view === undefined) return undefined;
     const within = named === undefined ? path : rest.join('/');
@@ -55,7 +78,7 @@ export class NodeViews implements NfsExports {
   readonly view = (owner: number, generation: number, client: Ipv4): LayeredTree | undefined => {
     const node = this.live.published.byAddress.get(client);
     if (node === undefined || node.id !== owner) return undefined;
-    const version = this.bootedVersion(node);
+    const version = this.lastVersion(node);
     const tree = version === undefined ? undefined : this.opened(node, version)?.tree;
     return tree?.generation === generation ? tree : undefined;
   };
@@ -66,6 +89,18 @@ export class NodeViews implements NfsExports {
     return this.open.get(node.name)?.version ?? PrivateStore.version(privateDirectory(this.live.directory, node.name));
   }
 
+  /** The version that the node booted, if it is still there. */
+  private lastVersion(node: Node): ImageVersion | undefined {
+    const version = this.bootedVersion(node);
+    if (version === undefined || this.images.base(version) !== undefined) return version;
+    if (this.gone.get(node.name) !== version) {
+      const remedy = `restart ${node.name}: it boots the current image, and what it wrote is carried over to that; or put images/${version} back`;
+      this.log('error', 'private.version-gone', { node: node.name, version, remedy });
+    }
+    this.gone.set(node.name, version);
+    return undefined;
+  }
+
   private opened(node: Node, version: ImageVersion): View | undefined {
     const known = this.open.get(node.name);
     if (known?.version === version) return known;
@@ -73,10 +108,11 @@ export class NodeViews implements NfsExports {
     if (base === undefined) return undefined;
     if (known !== undefined) this.release(known);
     const { directory, published } = this.live;
-    const store = PrivateStore.open(privateDirectory(directory, node.name), base);
     const client = tagClient(published.farm, node);
-    const tree = new LayeredTree({ store, client, imageFiles: this.imageFiles, clock: this.clock, stateDirectory: stateDirectory(directory) });
-    const view = { node, version, store, tree };
+    const store = PrivateStore.open(privateDirectory(directory, node.name), base, client);
+    const quota = (): Quota => this.live.published.byName.get(node.name)?.quota ?? node.quota;
+    const tree = new LayeredTree({ store, client, imageFiles: this.imageFiles, clock: this.clock, disk: this.disk, quota });
+    const view = { node, version, store, tree, inode: journalInode(directory, node.name) };
     this.open.set(node.name, view);
     return view;
   }
@@ -88,7 +124,7 @@ export class NodeViews implements NfsExports {
       const node = published.byName.get(name);
       const base = node?.id === view.node.id && node.address === view.node.address ? this.images.base(view.version) : undefined;
       if (base === undefined) this.release(view);
-      else view.store.base = base;
+      else view.store.replaceBase(base);
     }
   }
 
@@ -98,9 +134,34 @@ export class NodeViews implements NfsExports {
     view.store.close().catch((error: unknown) => this.log('error', 'private.close', { node: view.node.name, error: sentence(error) }));
   }
 
+  /** Forgets all that a node has written. What a running node still holds of it is stale. */
+  async wipe(name: string): Promise<void> {
+    const view = this.open.get(name);
+    this.open.delete(name);
+    removePrivate(this.live.directory, name);
+    this.log('warn', 'private.wiped', { node: name, mounted: view !== undefined });
+    await view?.store.abandon();
+  }
+
+  /** Whoever takes the directory away behind our back takes away what is in memory as well: it could never be kept. */
+  private checkPlace(name: string): void {
+    const view = this.open.get(name);
+    if (view === undefined || journalInode(this.live.directory, name) === view.inode) return;
+    this.open.delete(name);
+    const remedy = `restart ${name}: its root begins anew; next time use: farm private wipe ${name}`;
+    this.log('error', 'private.removed', { node: name, remedy });
+    view.store.abandon().catch((error: unknown) => this.log('error', 'private.close', { node: name, error: sentence(error) }));
+  }
+
   async close(): Promise<void> {
+    this.watcher.close();
     this.imageFiles.close();
     await Promise.all([...this.open.values()].map(({ store }) => store.close()));
     this.open.clear();
   }
+}
+
+function diskSpace(directory: string): Space {
+  const { blocks, bavail, bsize, files, ffree } = statfsSync(directory);
+  return { totalBytes: blocks * bsize, freeBytes: bavail * bsize, totalObjects: files, freeObjects: ffree };
 }

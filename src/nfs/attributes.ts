@@ -1,7 +1,7 @@
 // Attributes as the protocol has them, whatever its version: with the file system they belong to, and around a change.
 import type { Attributes, Timestamp } from '../tree/tree.ts';
 
-/** What space a file is said to take is its size rounded up to this: trees do not count blocks, and less than the size would mean a sparse file. */
+/** What space a file is said to take is its size rounded up to this, unless the tree knows of holes: less than the size means a sparse file. */
 export const blockBytes = 4096;
 
 /** What of a mode is permissions; the rest is the object's kind. */
@@ -23,8 +23,8 @@ export interface Wcc {
   readonly after: FileAttributes | undefined;
 }
 
-export function allocatedBytes({ size }: Attributes): number {
-  return Math.ceil(size / blockBytes) * blockBytes;
+export function allocatedBytes({ size, allocated }: Attributes): number {
+  return allocated ?? Math.ceil(size / blockBytes) * blockBytes;
 }
 
 /** Times count from 1970 to 2106 in both versions; what lies outside becomes its nearest end. */

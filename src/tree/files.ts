@@ -7,6 +7,13 @@ const openLimit = 400;
 /** Descriptors by key, the least recently used closed first. */
 export class OpenFiles {
   private readonly open = new Map<string, number>();
+  /** Descriptors that a call in another thread uses: closed, and their numbers given to other files, only when that ends. */
+  private readonly held = new Map<number, { holders: number; closing: boolean }>();
+  private readonly limit: number;
+
+  constructor(limit: number = openLimit) {
+    this.limit = limit;
+  }
 
   /** The descriptor for `key`, opened by `path` and `flags` if it is not at hand. Throws what open(2) throws. */
   get(key: string, path: Buffer | string, flags: string): number {
@@ -18,7 +25,7 @@ export class OpenFiles {
     }
     const fd = openSync(path, flags, 0o600);
     this.open.set(key, fd);
-    if (this.open.size > openLimit) {
+    if (this.open.size > this.limit) {
       const [oldest] = this.open.keys();
       if (oldest !== undefined) this.forget(oldest);
     }
@@ -30,7 +37,25 @@ export class OpenFiles {
     const fd = this.open.get(key);
     if (fd === undefined) return;
     this.open.delete(key);
-    closeSync(fd);
+    const held = this.held.get(fd);
+    if (held === undefined) closeSync(fd);
+    else held.closing = true;
+  }
+
+  /** Runs `use` with a descriptor from `get`, which stays open until the promise settles. */
+  async holding(fd: number, use: (fd: number) => Promise<void>): Promise<void> {
+    const held = this.held.get(fd) ?? { holders: 0, closing: false };
+    this.held.set(fd, held);
+    held.holders += 1;
+    try {
+      await use(fd);
+    } finally {
+      held.holders -= 1;
+      if (held.holders === 0) {
+        this.held.delete(fd);
+        if (held.closing) closeSync(fd);
+      }
+    }
   }
 
   close(): void {

@@ -1,8 +1,9 @@
 // A node's root as it is served: what is written lands in its private tree, copied up from the layers below (view.ts) when first changed.
-import { ftruncateSync, futimesSync, statfsSync } from 'node:fs';
-import { ioError } from './contents.ts';
-import { writeFully } from './files.ts';
+import type { Content } from './base.ts';
 import type { Change, PrivateObject } from './rebase.ts';
+import { keepTo, objectBytes, spaceWithin } from './room.ts';
+import { copiedUp, later } from './settle.ts';
+import { heldBytes, inBlocks } from './state.ts';
 import { type AttributeChange, type Name, type NewObject, nameMax, type ObjectId, type Space, type Timestamp, type Tree, TreeError } from './tree.ts';
 import { LayeredView } from './view.ts';
 
@@ -10,43 +11,69 @@ import { LayeredView } from './view.ts';
 const linkMax = 65_000;
 
 export class LayeredTree extends LayeredView implements Tree {
+  private lastTime: Timestamp = { seconds: Number.NEGATIVE_INFINITY, nanoseconds: 0 };
+
   write(id: ObjectId, offset: number, bytes: Buffer): void {
-    const { object, content } = this.writable(id);
+    const before = this.upper(id);
+    checkFile(before);
+    if (bytes.length === 0) return;
+    const end = offset + bytes.length;
+    this.demand(before.content === 'base' ? this.copyBytes(id, before.size) + growth({ ...before, content: 0 }, offset, end) : growth(before, offset, end), 0);
+    const object = this.writable(id, before.size);
+    this.store.writing(id);
+    let allocated: number | undefined;
     try {
-      writeFully(this.store.open(content), bytes, offset);
+      allocated = this.store.write(object, bytes, offset);
     } catch (error) {
-      throw ioError(error);
+      this.store.touch({ ...object, ...this.changedNow() });
+      throw error;
     }
-    const now = this.now();
-    this.store.touch({ ...object, size: Math.max(object.size, offset + bytes.length), mtime: now, ctime: now });
+    this.store.touch({ ...object, allocated, size: Math.max(object.size, end), ...this.changedNow() });
   }
 
-  /** A file with an own content: copied up from the image when it is first written. */
-  private writable(id: ObjectId): { object: PrivateObject; content: number } {
+  /** A file with an own content: the first `size` bytes are copied up from the image when it is first written. */
+  private writable(id: ObjectId, size: number): PrivateObject & { readonly content: number } {
     const object = this.upper(id);
-    if (object.content === undefined) throw new TreeError(object.kind === 'directory' ? 'ISDIR' : 'INVAL');
-    if (object.content !== 'base') return { object, content: object.content };
+    const { content } = object;
+    if (typeof content === 'number') return { ...object, content };
+    const source = this.sourceOf(id);
+    this.demand(0, 1);
+    const copy = this.store.adopt(source, size);
+    const put = { ...object, ...copy, size };
+    this.store.commit([{ put }]);
+    return put;
+  }
+
+  private sourceOf(id: ObjectId): Content {
     const source = this.baseObject(id).content;
     if (source === undefined) throw new TreeError('INVAL');
-    const content = this.store.adopt(source);
-    const put = { ...object, content };
-    this.store.commit([{ put }]);
-    return { object: put, content };
+    return source;
+  }
+
+  /** What copying up may take, bytes. */
+  private copyBytes(id: ObjectId, size: number): number {
+    return inBlocks(this.store.footprint(this.sourceOf(id), size));
+  }
+
+  /** Refuses growth that the node's quota or the server's disk has no room for: DQUOT, NOSPC. */
+  private demand(bytes: number, objects: number): void {
+    keepTo(this.quota(), this.store.usage, bytes, objects);
+    this.disk.take(bytes + objects * objectBytes);
   }
 
   /** The object as the private tree has it, or would have it: nothing is recorded yet. */
   private upper(id: ObjectId): PrivateObject {
-    const own = this.store.object(id);
-    if (own !== undefined) return own;
-    const { kind, mode, links, uid, gid, size, device, atime, mtime, ctime, parent, target } = this.baseObject(id);
-    return { id, kind, mode, links, uid, gid, size, device, atime, mtime, ctime, parent, target, content: kind === 'file' ? 'base' : undefined };
+    return this.store.object(id) ?? copiedUp(this.baseObject(id));
   }
 
   create(directory: ObjectId, name: Name, object: NewObject, change: AttributeChange): ObjectId {
     this.directory(directory);
     this.free(directory, name);
+    this.demand(0, 1);
     const id = this.store.number();
     const now = this.now();
+    const content = object.kind === 'file' ? this.store.number() : undefined;
+    const size = object.kind === 'symlink' ? object.target.length : object.kind === 'directory' ? 4096 : (change.size ?? 0);
     const put: PrivateObject = {
       id,
       kind: object.kind,
@@ -54,17 +81,18 @@ export class LayeredTree extends LayeredView implements Tree {
       links: object.kind === 'directory' ? 2 : 1,
       uid: change.uid ?? 0,
       gid: change.gid ?? 0,
-      size: object.kind === 'symlink' ? object.target.length : object.kind === 'directory' ? 4096 : 0,
+      size,
+      allocated: content !== undefined && size > 0 ? this.store.resize(content, size) : undefined,
       device: 'device' in object ? object.device : undefined,
       atime: this.time(change.atime) ?? now,
       mtime: this.time(change.mtime) ?? now,
       ctime: now,
       parent: directory,
       target: object.kind === 'symlink' ? object.target : undefined,
-      content: object.kind === 'file' ? this.store.number() : undefined,
+      content,
     };
-    this.store.commit([{ put }, this.named(directory, name, id), this.touched(directory, object.kind === 'directory' ? 1 : 0)]);
-    if (change.size !== undefined && change.size > 0) this.change(id, { size: change.size });
+    const written: readonly Change[] = content === undefined ? [] : [{ written: id }];
+    this.store.commit([{ put }, ...written, this.named(directory, name, id), this.touched(directory, object.kind === 'directory' ? 1 : 0)]);
     return id;
   }
 
@@ -85,25 +113,20 @@ export class LayeredTree extends LayeredView implements Tree {
       mtime: this.time(change.mtime) ?? (change.size === undefined ? object.mtime : now),
       ctime: now,
     };
-    if (typeof put.content === 'number' && change.mtime !== undefined) {
-      futimesSync(this.store.open(put.content), fraction(put.atime), fraction(put.mtime));
-    }
     this.store.commit([{ put }]);
   }
 
   private resized(id: ObjectId, size: number): PrivateObject {
     const before = this.upper(id);
-    if (before.content === undefined) throw new TreeError(before.kind === 'directory' ? 'ISDIR' : 'INVAL');
-    if (before.content === 'base' && size === 0) {
-      return { ...before, size, content: this.store.number() };
+    checkFile(before);
+    const kept = Math.min(size, before.size);
+    if (before.content === 'base') {
+      if (size === before.size) return before;
+      this.demand(this.copyBytes(id, kept), 0);
     }
-    const { object, content } = this.writable(id);
-    try {
-      ftruncateSync(this.store.open(content), size);
-    } catch (error) {
-      throw ioError(error);
-    }
-    return { ...object, size };
+    const object = this.writable(id, kept);
+    this.store.writing(id);
+    return { ...object, size, allocated: this.store.resize(object.content, size) };
   }
 
   link(id: ObjectId, directory: ObjectId, name: Name): void {
@@ -186,8 +209,7 @@ export class LayeredTree extends LayeredView implements Tree {
   }
 
   space(): Space {
-    const { blocks, bavail, bsize, files, ffree } = statfsSync(this.stateDirectory);
-    return { totalBytes: blocks * bsize, freeBytes: bavail * bsize, totalObjects: files, freeObjects: ffree };
+    return spaceWithin(this.quota(), this.store.usage, this.disk.space);
   }
 
   stable(): Promise<void> {
@@ -198,10 +220,21 @@ export class LayeredTree extends LayeredView implements Tree {
     return this.store.sync(id);
   }
 
+  private changedNow(): { readonly mtime: Timestamp; readonly ctime: Timestamp } {
+    const now = this.now();
+    return { mtime: now, ctime: now };
+  }
+
+  /** Later than the time given before, or two changes within a clock's tick would look like one to clients. Unless the clock has been set back. */
   private now(): Timestamp {
     const milliseconds = this.clock.now();
     const seconds = Math.floor(milliseconds / 1000);
-    return { seconds, nanoseconds: Math.round((milliseconds - seconds * 1000) * 1e6) % 1_000_000_000 };
+    const now = { seconds, nanoseconds: Math.floor((milliseconds - seconds * 1000) * 1e6) };
+    const last = this.lastTime;
+    const isBehind = now.seconds < last.seconds || (now.seconds === last.seconds && now.nanoseconds <= last.nanoseconds);
+    const isNear = last.seconds - now.seconds <= 1;
+    this.lastTime = isBehind && isNear ? later(last) : now;
+    return this.lastTime;
   }
 
   private time(time: Timestamp | 'now' | undefined): Timestamp | undefined {
@@ -209,6 +242,13 @@ export class LayeredTree extends LayeredView implements Tree {
   }
 }
 
-function fraction(time: Timestamp): number {
-  return time.seconds + time.nanoseconds / 1e9;
+function checkFile({ kind, content }: PrivateObject): void {
+  if (content === undefined) throw new TreeError(kind === 'directory' ? 'ISDIR' : 'INVAL');
+}
+
+/** By how many bytes on disk a write may make an own content larger: where it has holes, that is not known before. */
+function growth(object: PrivateObject, offset: number, end: number): number {
+  const touched = inBlocks(end) - (inBlocks(offset + 1) - inBlocks(1));
+  const possible = inBlocks(Math.max(object.size, end)) - heldBytes(object);
+  return Math.max(0, Math.min(touched, possible));
 }

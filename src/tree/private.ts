@@ -1,47 +1,46 @@
-// What one node has written: objects, names and whiteouts in memory and in a journal, file contents in one file each.
+// What one node has written: its state (state.ts) in memory and in a journal, file contents in one file each.
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCode } from '../base/errors.ts';
-import { Journal } from '../base/journal.ts';
+import { Journal, readJournal } from '../base/journal.ts';
+import type { TagClient } from '../overlay/tags.ts';
 import { type Base, basePath, type Content, firstPrivateId } from './base.ts';
-import { Contents, ioError } from './contents.ts';
+import { Contents, type Found, ioError } from './contents.ts';
 import { type Change, type PrivateObject, rebase } from './rebase.ts';
+import { settle } from './settle.ts';
+import { inBlocks, type PrivateEntry, type PrivateState, stateAfter, type Usage } from './state.ts';
 import { type Name, type ObjectId, TreeError } from './tree.ts';
-
-/** A name in a private directory: an object, or a whiteout that hides the base's entry of that name. */
-export type PrivateEntry = { readonly id: ObjectId; readonly cookie: number } | 'whiteout';
 
 /** A journal is rewritten when it is this many times longer than after the last rewriting, and not small. */
 const compactFactor = 4;
 const compactFloor = 1 << 20;
 
 export class PrivateStore {
-  /** What lies below; replaced when the overlays are rendered anew. */
-  base: Base;
+  private below: Base;
   /** Random at creation: a wiped and refilled store is told from its predecessor by it. */
   readonly epoch: number;
-  private readonly objects = new Map<ObjectId, PrivateObject>();
-  private readonly names = new Map<ObjectId, Map<Name, PrivateEntry>>();
-  /** Base objects of which no name is left. */
-  private readonly dropped = new Set<ObjectId>();
+  private readonly client: TagClient;
+  private state: PrivateState;
   private readonly journal: Journal<readonly Change[]>;
   private readonly contents: Contents;
-  private next: number = firstPrivateId;
   private compactedSize: number;
 
-  private constructor(directory: string, base: Base) {
-    this.base = base;
+  private constructor(directory: string, base: Base, client: TagClient) {
+    this.below = base;
+    this.client = client;
     this.contents = new Contents(join(directory, 'content'));
     const recorded: Change[] = [];
     this.journal = Journal.open<readonly Change[]>(join(directory, 'journal'), (changes) => recorded.push(...changes));
-    const start = recorded.findLast((change) => 'start' in change)?.start;
+    this.state = stateAfter(recorded);
+    const { start } = this.state;
     this.epoch = start?.epoch ?? randomBytes(4).readUInt32BE(0);
-    const changes = rebase(recorded, base);
-    for (const change of changes) this.apply(change);
+    this.state.start = { version: base.version, epoch: this.epoch };
     this.recoverContents();
-    if (start === undefined) this.journal.append([this.startRecord()]);
-    else if (changes !== recorded || start.version !== base.version) this.compact();
+    const isMoved = this.rebase();
+    const settled = this.settle();
+    if (start === undefined) this.journal.append([{ start: { ...this.state.start, next: this.state.next } }]);
+    else if (isMoved || settled.length > 0 || start.version !== base.version) this.journal.compact(this.state.snapshot());
     this.compactedSize = this.journal.size;
   }
 
@@ -58,32 +57,64 @@ export class PrivateStore {
     return changes.find((change) => 'start' in change)?.start.version;
   }
 
-  /** Opens the store in `directory` over `base`; changes made over another version of the image are carried over by path. */
-  static open(directory: string, base: Base): PrivateStore {
-    return new PrivateStore(directory, base);
+  /** Opens the store in `directory` over `base`, as `client` sees it; changes made over another version of the image are carried over by path. */
+  static open(directory: string, base: Base, client: TagClient): PrivateStore {
+    return new PrivateStore(directory, base, client);
   }
 
-  private startRecord(): Change {
-    return { start: { version: this.base.version, epoch: this.epoch, next: this.next } };
+  /** What lies below. */
+  get base(): Base {
+    return this.below;
+  }
+
+  /** The same version with other overlays: what they changed below is seen at once. */
+  replaceBase(base: Base): void {
+    const before = this.below;
+    this.below = base;
+    const isSame = [...this.state.objects.keys(), ...this.state.dropped].every((id) => id >= firstPrivateId || before.object(id) === base.object(id));
+    if (isSame) return;
+    if (this.rebase()) this.compact();
+    const changes = settle(this.state, base, this.client);
+    if (changes.length > 0) this.commit(changes);
+  }
+
+  /** Carries all changes over to the base; whether any object has another number now. */
+  private rebase(): boolean {
+    const changes = [...this.state.snapshot()].flat();
+    const moved = rebase(changes, this.below);
+    if (moved === changes) return false;
+    this.state = stateAfter(moved.map((change) => this.withPath(change)));
+    this.state.start = { version: this.below.version, epoch: this.epoch };
+    return true;
+  }
+
+  private settle(): readonly Change[] {
+    const changes = settle(this.state, this.below, this.client);
+    for (const change of changes) this.apply(this.withPath(change));
+    return changes;
   }
 
   object(id: ObjectId): PrivateObject | undefined {
-    return this.objects.get(id);
+    return this.state.objects.get(id);
   }
 
   isDropped(id: ObjectId): boolean {
-    return this.dropped.has(id);
+    return this.state.dropped.has(id);
   }
 
   /** Names in the order of their cookies, whiteouts among them; undefined if the node changed nothing in this directory. */
   entries(directory: ObjectId): ReadonlyMap<Name, PrivateEntry> | undefined {
-    return this.names.get(directory);
+    return this.state.names.get(directory);
+  }
+
+  get usage(): Usage {
+    return this.state.usage;
   }
 
   /** A number never given before: for an object, an entry's cookie or a content. */
   number(): number {
-    if (this.next > 0xffff_ffff) throw new TreeError('NOSPC', 'this private tree has used up its 2^31 numbers; wipe it');
-    return this.next++;
+    if (this.state.next > 0xffff_ffff) throw new TreeError('NOSPC', 'this private tree has used up its 2^31 numbers; wipe it');
+    return this.state.next++;
   }
 
   /** Journals `changes` as one and applies them. */
@@ -101,93 +132,87 @@ export class PrivateStore {
   /** Base objects are recorded with their path, by which another version of the image is searched. */
   private withPath(change: Change): Change {
     const id = 'put' in change ? change.put.id : 'drop' in change ? change.drop : firstPrivateId;
-    const object = id < firstPrivateId ? this.base.object(id) : undefined;
-    return object === undefined ? change : { ...change, path: basePath(this.base, object) };
+    const object = id < firstPrivateId ? this.below.object(id) : undefined;
+    return object === undefined ? change : { ...change, path: basePath(this.below, object) };
   }
 
   private apply(change: Change): void {
-    if ('put' in change) {
-      const { id, content } = change.put;
-      const before = this.objects.get(id)?.content;
-      if (typeof before === 'number' && before !== content) this.contents.remove(before);
-      this.objects.set(id, change.put);
-      this.used(id, typeof content === 'number' ? content : 0);
-    } else if ('name' in change) {
-      const [directory, name, id, cookie] = change.name;
-      this.setName(directory, name, { id, cookie });
-      this.used(cookie);
-    } else if ('whiteout' in change) {
-      this.setName(change.whiteout[0], change.whiteout[1], 'whiteout');
-    } else if ('unname' in change) {
-      this.names.get(change.unname[0])?.delete(change.unname[1]);
-    } else if ('drop' in change) {
-      this.drop(change.drop);
-    } else {
-      this.used(change.start.next - 1);
-    }
+    const unused = this.state.apply(change);
+    if (unused !== undefined) this.contents.remove(unused);
   }
 
-  private drop(id: ObjectId): void {
-    const content = this.objects.get(id)?.content;
-    this.objects.delete(id);
-    this.names.delete(id);
-    if (id < firstPrivateId) this.dropped.add(id);
-    if (typeof content === 'number') this.contents.remove(content);
+  /** Notes before bytes are written that size and times are the inode's from now on: a crash must not bring the recorded ones back. */
+  writing(id: ObjectId): void {
+    if (!this.state.written.has(id)) this.commit([{ written: id }]);
   }
 
-  private used(...numbers: readonly number[]): void {
-    this.next = Math.max(this.next, ...numbers.map((number) => number + 1));
-  }
-
-  private setName(directory: ObjectId, name: Name, entry: PrivateEntry): void {
-    let names = this.names.get(directory);
-    if (names === undefined) {
-      names = new Map();
-      this.names.set(directory, names);
-    }
-    names.delete(name); // a name given anew goes to the end, where its cookie belongs
-    names.set(name, entry);
-  }
-
-  /** Notes a written file's new size and times. They are in the content's inode as well, so nothing is journalled. */
+  /** A written file's new size and times: not journalled, see `writing`. */
   touch(object: PrivateObject): void {
-    this.objects.set(object.id, object);
+    this.state.set(object);
   }
 
-  /** The descriptor of an own content, created empty if it is not there yet. */
-  open(content: number): number {
-    return this.contents.open(content);
+  read(content: number, target: Buffer, offset: number): number {
+    return this.contents.read(content, target, offset);
   }
 
-  /** A new own content with the bytes of `source`. */
-  adopt(source: Content): number {
+  /** As `Contents.write`. Returns what the content has on disk then, if holes make it less than `newSize`. */
+  write(object: PrivateObject & { readonly content: number }, bytes: Buffer, offset: number): number | undefined {
+    this.contents.write(object.content, bytes, offset, object.size);
+    const isDense = object.allocated === undefined && offset <= inBlocks(object.size);
+    return isDense ? undefined : this.allocated(object.content, Math.max(object.size, offset + bytes.length));
+  }
+
+  resize(content: number, size: number): number | undefined {
+    this.contents.resize(content, size);
+    return this.allocated(content, size);
+  }
+
+  private allocated(content: number, size: number): number | undefined {
+    return sparse(this.contents.allocated(content), size);
+  }
+
+  /** What a copy of the first `size` bytes of `source` may take, bytes. */
+  footprint(source: Content, size: number): number {
+    return this.contents.footprint(source, size);
+  }
+
+  /** A new own content with the first `size` bytes of `source`. */
+  adopt(source: Content, size: number): { readonly content: number; readonly allocated: number | undefined } {
     const content = this.number();
-    this.contents.adopt(content, source);
-    return content;
+    this.contents.adopt(content, source, size);
+    return { content, allocated: this.allocated(content, size) };
   }
 
-  /** Settles when the journal, so every name and attribute, is on disk. */
-  stable(): Promise<void> {
-    return this.journal.stable();
+  /** Settles when the journal, so every name and attribute, is on disk, and every content that it says has been copied or cut. */
+  async stable(): Promise<void> {
+    await this.contents.keepPromises();
+    try {
+      await this.journal.stable();
+    } catch (error) {
+      // What the kernel could not write it has forgotten, but the whole state is here: it goes to a new file.
+      try {
+        this.compact();
+      } catch {
+        throw ioError(error);
+      }
+    }
   }
 
   /** Settles when an object's bytes and everything that leads to them are on disk. */
   async sync(id: ObjectId): Promise<void> {
-    const content = this.objects.get(id)?.content;
+    const content = this.state.objects.get(id)?.content;
     if (typeof content === 'number') await this.contents.sync(content);
-    await this.journal.stable();
+    await this.stable();
   }
 
-  /** After a restart: sizes and times of own contents come from their inodes, because writes are not journalled. */
+  /** After a restart: sizes come from the inodes, and the times of files that were written since they were journalled. */
   private recoverContents(): void {
-    const owners = new Map<number, PrivateObject>();
-    for (const object of this.objects.values()) if (typeof object.content === 'number') owners.set(object.content, object);
-    for (const [content, { size, mtime }] of this.contents.recover(new Set(owners.keys()))) {
-      const owner = owners.get(content);
-      if (owner === undefined) continue;
-      // futimes(2) takes a float in Node, so a time that was set comes back a little short: then the recorded one is the true one.
-      const same = Math.abs(mtime.seconds - owner.mtime.seconds + (mtime.nanoseconds - owner.mtime.nanoseconds) / 1e9) < 1e-6;
-      this.objects.set(owner.id, { ...owner, size, mtime: same ? owner.mtime : mtime });
+    const { objects, written } = this.state;
+    const wanted = new Set([...objects.values()].flatMap(({ content }) => (typeof content === 'number' ? [content] : [])));
+    this.contents.tidy(wanted);
+    const found = this.contents.found();
+    for (const object of [...objects.values()]) {
+      if (typeof object.content === 'number') this.state.set(recovered(object, found.get(object.content), written.has(object.id)));
     }
   }
 
@@ -202,23 +227,57 @@ export class PrivateStore {
   }
 
   private compact(): void {
-    this.journal.compact(this.snapshot());
+    this.journal.compact(this.state.snapshot());
     this.compactedSize = this.journal.size;
   }
 
-  private *snapshot(): Iterable<readonly Change[]> {
-    yield [this.startRecord()];
-    for (const put of this.objects.values()) yield [this.withPath({ put })];
-    for (const drop of this.dropped) yield [this.withPath({ drop })];
-    for (const [directory, names] of this.names) {
-      for (const [name, entry] of names) {
-        yield entry === 'whiteout' ? [{ whiteout: [directory, name] }] : [{ name: [directory, name, entry.id, entry.cookie] }];
-      }
+  /** After it, sizes and times are in the journal to the nanosecond. */
+  async close(): Promise<void> {
+    const puts = [...this.state.written].flatMap((id) => this.state.objects.get(id) ?? []).map((put): Change => ({ put }));
+    try {
+      if (puts.length > 0) this.commit(puts);
+      await this.contents.keepPromises();
+    } finally {
+      this.contents.close();
+      await this.journal.close();
     }
   }
 
-  async close(): Promise<void> {
+  /** Ends when the directory is gone: nothing can be kept any more. */
+  async abandon(): Promise<void> {
     this.contents.close();
     await this.journal.close();
   }
+}
+
+/** The state in `directory` and when it last changed (milliseconds since the epoch), read without taking it over, also while a server writes it. */
+export function readPrivate(directory: string): { readonly state: PrivateState; readonly changed: number } {
+  const journal = join(directory, 'journal');
+  const state = stateAfter([...readJournal<readonly Change[]>(journal)].flat());
+  let changed = statSync(journal, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const found = new Contents(join(directory, 'content'), 'reader').found();
+  for (const object of [...state.objects.values()]) {
+    const content = typeof object.content === 'number' ? found.get(object.content) : undefined;
+    if (content === undefined) continue;
+    state.set(recovered(object, content, state.written.has(object.id)));
+    changed = Math.max(changed, content.mtime.seconds * 1000 + content.mtime.nanoseconds / 1e6);
+  }
+  return { state, changed };
+}
+
+function sparse(allocated: number, size: number): number | undefined {
+  return allocated < inBlocks(size) ? allocated : undefined;
+}
+
+function recovered(object: PrivateObject, found: Found | undefined, isWritten: boolean): PrivateObject {
+  if (found === undefined) {
+    // Power failed before the copy was on disk: the original is what there is.
+    if (object.id < firstPrivateId && object.size > 0) return { ...object, content: 'base', allocated: undefined, below: undefined };
+    return { ...object, size: 0, allocated: undefined };
+  }
+  const { size, mtime } = found;
+  const allocated = sparse(found.allocated, size);
+  if (!isWritten) return { ...object, size, allocated };
+  const isLater = mtime.seconds > object.ctime.seconds || (mtime.seconds === object.ctime.seconds && mtime.nanoseconds > object.ctime.nanoseconds);
+  return { ...object, size, allocated, mtime, ctime: isLater ? mtime : object.ctime };
 }

@@ -1,7 +1,7 @@
 // The journal entries of a private tree, and how they are carried over to another version of the image.
 import { parseTaggedName } from '../overlay/tags.ts';
 import { type Base, firstPrivateId, resolveBasePath } from './base.ts';
-import type { Attributes, Name, ObjectId } from './tree.ts';
+import type { Attributes, Name, ObjectId, Timestamp } from './tree.ts';
 
 /** An object that a node made, or one of the base that it changed: then it keeps the base's id. */
 export interface PrivateObject extends Attributes {
@@ -10,6 +10,8 @@ export interface PrivateObject extends Attributes {
   readonly target: string | undefined;
   /** `base`: the bytes are still the image's; a number: they are in the private content of that number; undefined: not a file. */
   readonly content: 'base' | number | undefined;
+  /** Of an object of the base: the ctime that it had there when it was looked at last. Another one means that it has been changed below. */
+  readonly below?: Timestamp | undefined;
 }
 
 /** One step of a change. The journal holds arrays of steps that are applied whole or not at all. */
@@ -19,6 +21,8 @@ export type Change =
   | { readonly name: readonly [directory: ObjectId, name: Name, id: ObjectId, cookie: number] }
   | { readonly whiteout: readonly [directory: ObjectId, name: Name] }
   | { readonly unname: readonly [directory: ObjectId, name: Name] }
+  /** Bytes were or will be written that no step tells of: the content's inode knows size and times. A later `put` does again. */
+  | { readonly written: ObjectId }
   /** No name of this object is left. */
   | { readonly drop: ObjectId; readonly path?: string }
   | { readonly start: { readonly version: string; readonly epoch: number; readonly next: number } };
@@ -123,6 +127,10 @@ function renumber(change: Change, to: (id: ObjectId) => ObjectId | undefined): r
   if ('drop' in change) {
     const id = to(change.drop);
     return id === undefined ? [] : [{ drop: id }];
+  }
+  if ('written' in change) {
+    const id = to(change.written);
+    return id === undefined ? [] : [{ written: id }];
   }
   return [change];
 }

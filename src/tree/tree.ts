@@ -32,6 +32,8 @@ export interface Attributes {
   readonly gid: number;
   /** Bytes; for a symlink the length of its target. */
   readonly size: number;
+  /** Bytes on disk, where holes make it less than the size rounded up to blocks; absent otherwise. */
+  readonly allocated?: number | undefined;
   readonly device: Device | undefined;
   readonly atime: Timestamp;
   readonly mtime: Timestamp;

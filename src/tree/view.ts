@@ -5,6 +5,7 @@ import type { TagClient } from '../overlay/tags.ts';
 import { type Base, type BaseObject, firstPrivateId } from './base.ts';
 import { type OpenFiles, readFully } from './files.ts';
 import type { PrivateStore } from './private.ts';
+import { type Disk, type Quota, unlimited } from './room.ts';
 import { type Attributes, type DirectoryEntry, type Name, nameMax, type ObjectId, TreeError } from './tree.ts';
 
 export interface LayeredOptions {
@@ -13,8 +14,10 @@ export interface LayeredOptions {
   /** Descriptors of the image's files, shared by all nodes' trees. */
   readonly imageFiles: OpenFiles;
   readonly clock: Clock;
-  /** A directory on the file system that holds the private tree, for FSSTAT. */
-  readonly stateDirectory: string;
+  /** The file system that holds the private tree. */
+  readonly disk: Disk;
+  /** What the tree may take, asked at every change; without limits if absent. */
+  readonly quota?: () => Quota;
 }
 
 /** The reading half of a `Tree`. */
@@ -25,14 +28,16 @@ export class LayeredView {
   private readonly client: TagClient;
   private readonly imageFiles: OpenFiles;
   protected readonly clock: Clock;
-  protected readonly stateDirectory: string;
+  protected readonly disk: Disk;
+  protected readonly quota: () => Quota;
 
   constructor(options: LayeredOptions) {
     this.store = options.store;
     this.client = options.client;
     this.imageFiles = options.imageFiles;
     this.clock = options.clock;
-    this.stateDirectory = options.stateDirectory;
+    this.disk = options.disk;
+    this.quota = options.quota ?? (() => unlimited);
     this.generation = createHash('sha256').update(`${this.base.version}\0${this.store.epoch}`).digest().readUInt32BE(0);
   }
 
@@ -102,7 +107,7 @@ export class LayeredView {
 
   read(id: ObjectId, offset: number, target: Buffer): number {
     const own = this.store.object(id);
-    if (typeof own?.content === 'number') return readFully(this.store.open(own.content), target, offset);
+    if (typeof own?.content === 'number') return this.store.read(own.content, target, offset);
     const object = this.baseObject(id);
     if (object.content === undefined) throw new TreeError(object.kind === 'directory' ? 'ISDIR' : 'INVAL');
     if (object.content.kind === 'bytes') return object.content.bytes.copy(target, 0, Math.min(offset, object.content.bytes.length));

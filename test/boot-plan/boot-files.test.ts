@@ -10,6 +10,7 @@ import { type BootFileFound, bootFiles, tftpBody } from '../../src/farm/boot-fil
 import type { Farm, Network, Node, Profile } from '../../src/farm/farm.ts';
 import type { LiveFarm } from '../../src/farm/live.ts';
 import { indexFarm } from '../../src/farm/registry.ts';
+import { unlimited } from '../../src/tree/room.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'farm-boot-files-'));
 const image = join(directory, 'images', 'debian-13', '0123456789ab');
@@ -28,11 +29,12 @@ const profile: Profile = {
   root: 'nfs',
   loader: 'auto',
   boot: 'default',
+  quota: unlimited,
   options: [],
 };
 const network = { name: 'main', server, subnet: { address: ipv4('10.11.0.0'), prefix: 24 } } as unknown as Network;
 function node(id: number, identity: Partial<Node>): Node {
-  return { name: `n${id}`, id, address: ipv4(`10.11.0.${id + 9}`), network, profile, loader: 'auto', options: [], ...identity };
+  return { name: `n${id}`, id, address: ipv4(`10.11.0.${id + 9}`), network, profile, loader: 'auto', quota: unlimited, options: [], ...identity };
 }
 const nodes = [node(1, { mac: mac('52:54:00:12:34:56') }), node(2, { uuid: 'b8945908-d6a6-41a9-611d-74a6ab80b83d' })];
 const farm = { name: 'lab', networks: [network], nodes } as unknown as Farm;

@@ -6,11 +6,21 @@ import type { Ipv4 } from '../../src/base/addresses.ts';
 import type { TagClient } from '../../src/overlay/tags.ts';
 import type { Base } from '../../src/tree/base.ts';
 import { type ImageEntry, imageBase } from '../../src/tree/image.ts';
+import { Disk } from '../../src/tree/room.ts';
 
 export const client: TagClient = { address: '10.11.0.7' as Ipv4, host: 'n7', fqdn: 'n7.farm.lan' };
 
 export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'farm-test-'));
+}
+
+/** A disk with room for everything; `reserve` bytes of it are to stay free. */
+export function testDisk(freeBytes = 2 ** 40, reserve = 0): Disk {
+  return new Disk(
+    () => ({ totalBytes: 2 ** 41, freeBytes, totalObjects: 2 ** 30, freeObjects: 2 ** 29 }),
+    { now: () => 0 },
+    () => reserve,
+  );
 }
 
 /** Names ending in `/` are directories, `name -> target` symlinks, `name = other` hard links, all others files with that content. */

@@ -10,7 +10,7 @@ import { LayeredTree } from '../../src/tree/layered.ts';
 import { PrivateStore } from '../../src/tree/private.ts';
 import { type ObjectId, type Tree, TreeError } from '../../src/tree/tree.ts';
 import { MemoryTree } from '../support/memory-tree.ts';
-import { client, temporaryDirectory, testImage } from './fixtures.ts';
+import { client, temporaryDirectory, testDisk, testImage } from './fixtures.ts';
 
 const layout = {
   'etc/': '',
@@ -27,9 +27,11 @@ const layout = {
   'var/lib/b': 'bbb',
 };
 
+const disk = testDisk();
+
 function open(directory: string, base: Base): { tree: LayeredTree; store: PrivateStore } {
-  const store = PrivateStore.open(directory, base);
-  return { store, tree: new LayeredTree({ store, client, imageFiles: new OpenFiles(), clock: systemClock, stateDirectory: directory }) };
+  const store = PrivateStore.open(directory, base, client);
+  return { store, tree: new LayeredTree({ store, client, imageFiles: new OpenFiles(), clock: systemClock, disk }) };
 }
 
 function at(tree: Tree, path: string): ObjectId {
