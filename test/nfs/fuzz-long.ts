@@ -10,7 +10,7 @@ import { LayeredTree } from '../../src/tree/layered.ts';
 import { PrivateStore } from '../../src/tree/private.ts';
 import { MemoryTree } from '../support/memory-tree.ts';
 import { type FuzzCounts, fuzzRound } from '../support/nfs-fuzz.ts';
-import { client, testImage } from '../tree/fixtures.ts';
+import { client, testDisk, testImage } from '../tree/fixtures.ts';
 
 const total = Number(process.argv[2] ?? 1_000_000);
 const first = Number(process.argv[3] ?? 1);
@@ -26,12 +26,12 @@ async function round(seed: number, counts: FuzzCounts): Promise<void> {
     return fuzzRound(seed, callsPerRound, tree, () => tree.check(), counts);
   }
   const directory = mkdtempSync(join(tmpdir(), 'farm-fuzz-'));
-  const store = PrivateStore.open(directory, image);
-  const tree = new LayeredTree({ store, client, imageFiles: new OpenFiles(), clock: systemClock, stateDirectory: directory });
+  const store = PrivateStore.open(directory, image, client);
+  const tree = new LayeredTree({ store, client, imageFiles: new OpenFiles(), clock: systemClock, disk: testDisk() });
   try {
     await fuzzRound(seed, callsPerRound, tree, () => {}, counts);
     await store.close();
-    await PrivateStore.open(directory, image).close(); // what is on disk can be read again
+    await PrivateStore.open(directory, image, client).close(); // what is on disk can be read again
   } finally {
     rmSync(directory, { recursive: true });
   }
