@@ -44,6 +44,7 @@ export const interopPackages = [
   'openssl',
   'procps',
   'rpcbind',
+  'strace',
 ];
 
 /** The servers that bench/ compares ours with. */

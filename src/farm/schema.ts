@@ -239,7 +239,6 @@ export const farmSchema = z.strictObject({
 export type FarmText = z.output<typeof farmSchema>;
 export type NetworkText = FarmText['networks'][string];
 export type NodeText = FarmText['nodes'][string];
-export type ProfileText = FarmText['profiles'][string];
 export type UnknownText = FarmText['unknown'];
 
 const shapes: Readonly<Record<string, z.ZodObject>> = {
