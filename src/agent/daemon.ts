@@ -65,6 +65,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   if (chosen === undefined) {
     discovery = await startDiscovery({
       ...settings.discover,
+      booted: settings.booted.address,
       cluster: settings.cluster,
       incarnation: state.get().incarnation,
       id: config.id ?? state.get().discoveredId,

@@ -28,7 +28,10 @@ const group: Ipv4 = ipv4('239.192.84.28');
 
 export interface DiscoveryOptions {
   readonly cluster: string;
+  /** None: the one that has `booted`, else that of the default route. */
   readonly interfaces: readonly string[];
+  /** The address that the boot of this node gave it. */
+  readonly booted?: Ipv4 | undefined;
   readonly ttl: number | undefined;
   readonly seeds: readonly Ipv4[];
   readonly port: number;
@@ -59,7 +62,7 @@ export interface RunningDiscovery {
 /** Throws `FarmError`: `interface.absent`, `discovery.route` (no interface named and no default route), and what openUdp throws. */
 export async function startDiscovery(options: DiscoveryOptions): Promise<RunningDiscovery> {
   const { log, port } = options;
-  const names = options.interfaces.length > 0 ? options.interfaces : [defaultInterface()];
+  const names = options.interfaces.length > 0 ? options.interfaces : [interfaceOf(options.booted) ?? defaultInterface()];
   const addresses = names.map(addressOf);
   const [first, ...aliases] = addresses;
   if (first === undefined) throw new FarmError('discovery.route', 'there is no interface to call on', 'name one with --interfaces');
@@ -168,6 +171,10 @@ export function parseDefaultInterface(text: string): string | undefined {
     if (/^0{8}$/.test(target) && ipv4FromNumber(Number.parseInt(mask, 16) || 0) === '0.0.0.0') return name;
   }
   return undefined;
+}
+
+function interfaceOf(address: Ipv4 | undefined): string | undefined {
+  return Object.entries(networkInterfaces()).find(([, own]) => own?.some((each) => each.address === address))?.[0];
 }
 
 function defaultInterface(): string {

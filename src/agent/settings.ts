@@ -51,7 +51,7 @@ export interface Settings {
   readonly config: ReadonlyMap<string, string>;
   /** Whether to find the others by calling out: `fallback`, when there is no valid map. */
   readonly discovery: 'always' | 'fallback' | 'never';
-  /** As omdiscd has them. No interface: the one of the default route. */
+  /** As omdiscd has them. No interface: the one that the node booted from, else that of the default route. */
   readonly discover: { readonly interfaces: readonly string[]; readonly ttl: number | undefined; readonly seeds: readonly Ipv4[]; readonly port: number };
   /** Where the API as files is mounted; undefined: nowhere, and it is not served. */
   readonly hpc: { readonly mountPoint: string; readonly port: number | undefined } | undefined;
@@ -77,7 +77,7 @@ export const usage = `Usage: farm-agent [options]                           run 
   --state-dir DIRECTORY    what the agent keeps across restarts (${defaultStateDirectory})
   --config FILE            openmosix.config (${defaultConfigPath})
   --discover               find the other nodes without a map, even if there is one (AUTODISC=1); without a valid map this is done anyway
-  --interfaces IF[,IF...]  where to call out: 1 to ${helloAddressesMax} interfaces (AUTODISCIF, else the one of the default route)
+  --interfaces IF[,IF...]  where to call out: 1 to ${helloAddressesMax} interfaces (AUTODISCIF, else the one it booted from, else that of the default route)
   --multicast-ttl N        multicast is routed N hops far; only the first interface calls, the addresses of the others are aliases
   --seed ADDRESS[,...]     nodes to call directly, where multicast does not get through
   --hello-port PORT        UDP port of the calls (${defaultHelloPort})

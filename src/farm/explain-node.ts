@@ -6,7 +6,7 @@ import { PrivateStore, readPrivateOver } from '../tree/private.ts';
 import { PrivateState } from '../tree/state.ts';
 import type { TreeUser } from '../tree/tree.ts';
 import { nearest } from './complaints.ts';
-import { privateDirectory } from './directory.ts';
+import { privateDirectory, sharedDirectory } from './directory.ts';
 import { rootPlace } from './explain-layers.ts';
 import { type Crossing, explainPath, type PathWhy } from './explain-path.ts';
 import { sharedPlace } from './explain-shared.ts';
@@ -19,8 +19,6 @@ export interface PathQuestion {
   readonly path: string;
   /** Who asks there; absent: nobody whom a tag names. */
   readonly user?: TreeUser;
-  /** Paths that the nodes of this profile share, and the server's directory of each. */
-  readonly shared?: ReadonlyMap<string, string>;
 }
 
 /** Where systemd mounts what the kernel or the memory of the node has (API file systems). */
@@ -51,11 +49,12 @@ export function explainNode(directory: string, { farm, byName, overlay }: Publis
   const written = inMemory ? nothing : readPrivateOver(home, base);
   const root = rootPlace({ base, image, written, client, contents: join(home, 'content') });
   const crossing: Crossing = (path) => {
-    const shared = question.shared?.get(`/${path}`);
+    const shared = node.profile.shared.find((each) => each.path === `/${path}`);
     if (shared === undefined) return undefined;
+    const place = sharedDirectory(directory, shared.path);
     const says = 'shared by all nodes of the profile';
-    if (!existsSync(shared)) return { place: undefined, missing: 'it is shared, and made when the first node mounts it', says };
-    return { place: sharedPlace(Buffer.from(shared).toString('latin1'), client), says };
+    if (!existsSync(place)) return { place: undefined, missing: 'it is shared, and made when the first node mounts it', says };
+    return { place: sharedPlace(Buffer.from(place).toString('latin1'), shared.tags ? client : undefined), says };
   };
   const why = explainPath(root, Buffer.from(question.path).toString('latin1'), crossing);
   const byUser = base.byUser && question.user === undefined;

@@ -5,12 +5,12 @@ import type { TagClient } from '../overlay/tags.ts';
 import type { Kind, Name } from '../tree/tree.ts';
 import { bestFirst, type Found, join, type Place, rankText, shown, whyMissing } from './explain-layers.ts';
 
-/** `directory` is the shared tree's; both have one character a byte. Throws what the system says of it. */
-export function sharedPlace(directory: string, client: TagClient): Place {
+/** `directory` is the shared tree's, one character a byte. Without `client` names with tags are ordinary ones. Throws what the system says of it. */
+export function sharedPlace(directory: string, client: TagClient | undefined): Place {
   return placeOf(directory, '', client);
 }
 
-function placeOf(directory: string, stored: string, client: TagClient): Place {
+function placeOf(directory: string, stored: string, client: TagClient | undefined): Place {
   const path = Buffer.from(join(directory, stored), 'latin1');
   const stat = lstatSync(path);
   const kind = kindOf(stat);
@@ -22,7 +22,8 @@ function placeOf(directory: string, stored: string, client: TagClient): Place {
   };
 }
 
-function findIn(directory: string, stored: string, name: Name, client: TagClient): Found {
+function findIn(directory: string, stored: string, name: Name, client: TagClient | undefined): Found {
+  if (client === undefined) return plainName(directory, stored, name);
   const index = new TagIndex<true>();
   for (const each of readdirSync(Buffer.from(join(directory, stored), 'latin1'), 'latin1')) index.add(each, true);
   const taken = index.stored(name, client);
@@ -37,6 +38,13 @@ function findIn(directory: string, stored: string, name: Name, client: TagClient
   });
   if (taken === undefined) return { versions, place: undefined, missing: whyMissing(name, candidates) };
   return { versions, place: placeOf(directory, join(stored, taken), client) };
+}
+
+function plainName(directory: string, stored: string, name: Name): Found {
+  const path = join(stored, name);
+  const isThere = readdirSync(Buffer.from(join(directory, stored), 'latin1'), 'latin1').includes(name);
+  if (!isThere) return { versions: [], place: undefined, missing: whyMissing(name, []) };
+  return { versions: [{ layer: 'shared', stored: shown(path), verdict: 'taken', says: 'the only one' }], place: placeOf(directory, path, undefined) };
 }
 
 function kindOf(stat: Stats): Kind {

@@ -148,19 +148,31 @@ describe('farm explain', () => {
     expect(why('/etc/who', 'n1', { user: { uid: 5, gids: [] } }).object?.stored).toBe('etc/who$$UID=5$$');
   });
 
-  it('crosses into a shared path, where names are resolved too', () => {
-    const home = mkdtempSync(join(tmpdir(), 'farm-test-'));
-    for (const name of ['f', 'f$$HOST=n1$$', 'g$$HOST=n2$$']) writeFileSync(join(home, name), name);
-    symlinkSync('/etc/issue', join(home, 'out'));
-    const shared = new Map([['/var/home', home]]);
-    const object = (path: string, node?: string) => why(path, node, { shared }).object;
-    expect(object('/var/home/f')).toMatchObject({ layer: 'shared', stored: 'f$$HOST=n1$$', at: join(home, 'f$$HOST=n1$$') });
-    expect(object('/var/home/f', 'n2')?.stored).toBe('f');
-    expect(object('/var/home/out')).toMatchObject({ layer: 'overlay', stored: 'etc/issue' });
-    expect(why('/var/home/g', 'n1', { shared }).missing).toBe('/var/home/g: all versions are for other nodes, and there is no plain file');
-    expect(why('/var/home', 'n1', { shared }).components.at(-1)?.says).toBe('shared by all nodes of the profile');
-    const later = new Map([['/var/home', join(home, 'not yet')]]);
-    expect(why('/var/home/f', 'n1', { shared: later }).missing).toBe('/var/home: it is shared, and made when the first node mounts it');
+  it('crosses into shared paths, where names are resolved too if they are to be', () => {
+    const config = join(directory, 'farm.yaml');
+    const before = readFileSync(config, 'utf8');
+    writeFileSync(
+      config,
+      before.replace('    image: debian-13\n', '    image: debian-13\n    shared: [{ path: /var/home, tags: true }, /srv/data, /var/later]\n'),
+    );
+    const farm = new LiveFarm({ directory, builtinOverlay: join(directory, 'nothing'), programFiles: [], log: () => {} }).published;
+    for (const path of ['var/home', 'srv/data']) {
+      const home = join(directory, 'shared', path);
+      mkdirSync(home, { recursive: true });
+      for (const name of ['f', 'f$$HOST=n1$$', 'g$$HOST=n2$$']) writeFileSync(join(home, name), name);
+    }
+    symlinkSync('/etc/issue', join(directory, 'shared', 'var/home', 'out'));
+    const asked = (path: string, node = 'n1') => explainNode(directory, farm, { node, path });
+    expect(asked('/var/home/f').object).toMatchObject({ layer: 'shared', stored: 'f$$HOST=n1$$' });
+    expect(asked('/var/home/f', 'n2').object?.stored).toBe('f');
+    expect(asked('/srv/data/f').object?.stored).toBe('f');
+    expect(asked('/srv/data/g$$HOST=n2$$').object?.stored).toBe('g$$HOST=n2$$');
+    expect(asked('/srv/data/g').missing).toBe('/srv/data/g: no layer has that name');
+    expect(asked('/var/home/out').object).toMatchObject({ layer: 'overlay', stored: 'etc/issue' });
+    expect(asked('/var/home/g').missing).toBe('/var/home/g: all versions are for other nodes, and there is no plain file');
+    expect(asked('/var/home').components.at(-1)?.says).toBe('shared by all nodes of the profile');
+    expect(asked('/var/later/f').missing).toBe('/var/later: it is shared, and made when the first node mounts it');
+    writeFileSync(config, before);
   });
 
   it('refuses an unknown node', () => {
