@@ -1,47 +1,16 @@
-// A directory of the server's file system as a tree that clients read and write. How and why: docs/decisions/disk-tree.md.
-import {
-  type BigIntStats,
-  closeSync,
-  constants,
-  fstatSync,
-  fsync,
-  linkSync,
-  openSync,
-  readlinkSync,
-  renameSync,
-  rmdirSync,
-  statfsSync,
-  unlinkSync,
-} from 'node:fs';
+// A directory of the server's file system as a tree that clients read (disk-view.ts) and write. How and why: docs/decisions/disk-tree.md.
+import { type BigIntStats, closeSync, constants, fstatSync, fsync, linkSync, openSync, renameSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { run } from '../base/processes.ts';
-import type { TagIndex } from '../overlay/tag-index.ts';
-import { at, type Descriptors, holding, look, pathOnly, reopen, stale } from './disk-descriptors.ts';
-import { DiskFiles } from './disk-files.ts';
+import { at, holding, look, reopen, stale } from './disk-descriptors.ts';
 import { type KnownObject, ObjectNumbers, rootId } from './disk-ids.ts';
-import { indexAfter, Listings } from './disk-listing.ts';
 import { applyChange, make } from './disk-make.ts';
-import { attributesFrom, checkName, diskError, identityOf, kindOf, onDisk } from './disk-object.ts';
-import { Reach, type Reached } from './disk-reach.ts';
-import { TagIndexes } from './disk-tags.ts';
-import { Unsynced } from './disk-unsynced.ts';
-import { YoungObjects } from './disk-young.ts';
-import { readFully, writeFully } from './files.ts';
-import {
-  type AttributeChange,
-  type Attributes,
-  type DirectoryEntry,
-  type Name,
-  type NewObject,
-  nameMax,
-  type ObjectId,
-  type Space,
-  type Tree,
-  TreeError,
-} from './tree.ts';
+import { checkName, diskError, identityOf } from './disk-object.ts';
+import { DiskView } from './disk-view.ts';
+import { writeFully } from './files.ts';
+import { type AttributeChange, type Name, type NewObject, type ObjectId, type Tree, TreeError } from './tree.ts';
 
 export interface DiskTreeOptions {
   /** The root of the tree; exists. */
@@ -59,12 +28,6 @@ const toDisk = promisify(fsync);
 /** statfs(2) */
 const overlayMagic = 0x794c7630;
 const tmpfsMagic = 0x01021994;
-
-/** How often descriptors that nobody uses are closed, milliseconds: a program that is open for writing cannot be executed. */
-const sweepEvery = 1000;
-
-/** Entries of a listing that are looked up at once: what the caller then does between two of them may close descriptors. */
-const entriesAtOnce = 64;
 
 /**
  * Throws `FarmError`: `tree.directory` if there is no such directory, `tree.root` if this process may not give files to others, `tree.births` for a file
@@ -103,199 +66,7 @@ export function openDiskTree(options: DiskTreeOptions): DiskTree {
   }
 }
 
-export class DiskTree implements Tree {
-  readonly root: ObjectId = rootId;
-  private readonly rootFd: number;
-  private readonly numbers: ObjectNumbers;
-  private readonly clock: Clock;
-  private readonly reach: Reach;
-  private readonly files: DiskFiles;
-  private readonly listings: Listings;
-  private readonly tagged: TagIndexes;
-  private readonly young: YoungObjects;
-  private readonly unsynced: Unsynced;
-  private readonly descriptors: readonly Descriptors[];
-  private readonly isOverlay: boolean;
-  private readonly sweeping: NodeJS.Timeout;
-  private isClosed = false;
-
-  constructor(rootFd: number, numbers: ObjectNumbers, clock: Clock, isOverlay: boolean) {
-    const now = () => clock.now();
-    this.rootFd = rootFd;
-    this.numbers = numbers;
-    this.clock = clock;
-    this.isOverlay = isOverlay;
-    this.reach = new Reach(rootFd, numbers, now, (parent, directory, name, stat) => this.identify(parent, directory, name, stat));
-    this.files = new DiskFiles(this.reach, !isOverlay);
-    this.listings = new Listings(now);
-    this.tagged = new TagIndexes(now);
-    this.young = new YoungObjects(now);
-    this.unsynced = new Unsynced(async () => {
-      await run('sync', ['-f', `/proc/${process.pid}/fd/${rootFd}`]);
-    });
-    this.descriptors = [this.reach.directories, this.files.readers, this.files.writers];
-    this.sweeping = setInterval(() => this.sweep(), sweepEvery).unref();
-  }
-
-  get generation(): number {
-    return this.numbers.generation;
-  }
-
-  /** How many objects have numbers. */
-  get objectCount(): number {
-    return this.numbers.count;
-  }
-
-  /** One operation. After it, descriptors that are not kept are closed and new numbers are written. */
-  private operation<Result>(act: () => Result): Result {
-    this.young.release();
-    try {
-      return onDisk(act);
-    } finally {
-      for (const descriptors of this.descriptors) descriptors.settle();
-      this.numbers.flush();
-    }
-  }
-
-  private sweep(): void {
-    for (const descriptors of this.descriptors) {
-      descriptors.sweep();
-      descriptors.settle();
-    }
-    this.young.release();
-  }
-
-  attributes(id: ObjectId): Attributes {
-    return this.operation(() => {
-      const object = this.numbers.get(id);
-      return attributesFrom(id, this.statOf(object), object.times);
-    });
-  }
-
-  private statOf(object: KnownObject): BigIntStats {
-    if (object.kind === 'directory') return fstatSync(this.reach.directory(object.id), { bigint: true });
-    return this.find(object).stat;
-  }
-
-  private find(object: KnownObject): Reached {
-    return this.reach.find(object, this.files.writers.get(object.id) ?? this.files.readers.get(object.id));
-  }
-
-  lookup(directory: ObjectId, name: Name): ObjectId {
-    return this.operation(() => {
-      const fd = this.reach.directory(directory);
-      checkName(name);
-      const stat = look(fd, name);
-      if (stat === undefined) throw new TreeError('NOENT');
-      if (stat.dev !== this.reach.device) throw new TreeError('ACCES', `${name} is the mount point of another file system`);
-      return this.identify(directory, fd, name, stat).id;
-    });
-  }
-
-  /** The number of what was seen in a directory: the one that it has, or a new one. */
-  private identify(parent: ObjectId, directory: number, name: Name, stat: BigIntStats): KnownObject {
-    const identity = identityOf(stat);
-    const place = { parent, name };
-    const known = this.numbers.find(identity);
-    if (known !== undefined && known.kind === kindOf(stat)) {
-      this.numbers.seen(known, place, Number(stat.nlink));
-      this.reach.found(known.id);
-      return known;
-    }
-    if (known !== undefined) this.gone(known);
-    if (this.young.isYoung(stat.birthtimeNs)) this.holdYoung(directory, name, stat);
-    return this.numbers.add(identity, kindOf(stat), place);
-  }
-
-  private holdYoung(directory: number, name: Name, stat: BigIntStats): void {
-    holding(directory, name, (fd, held) => {
-      if (held.dev !== stat.dev || identityOf(held) !== identityOf(stat)) throw stale(`${name} was replaced a moment ago`);
-      this.young.hold(identityOf(held), reopen(fd, pathOnly));
-    });
-  }
-
-  private gone(object: KnownObject): void {
-    this.numbers.gone(object.id);
-    this.files.forget(object);
-    this.reach.directories.forget(object.id);
-    this.young.letGo(object.identity);
-    this.unsynced.forget(object.id);
-    this.listings.forget(object.id);
-    this.tagged.forget(object.id);
-  }
-
-  parent(directory: ObjectId): ObjectId {
-    if (directory === rootId) return rootId;
-    return this.operation(() => {
-      const fd = this.reach.directory(directory);
-      const object = this.numbers.get(directory);
-      const [place] = object.places;
-      if (place !== undefined && this.reach.isAt(object, place)) return place.parent;
-      const path = this.reach.path(fd);
-      const parent = Array.isArray(path) ? this.reach.walk(path.slice(0, -1)) : undefined;
-      if (parent === undefined) throw stale(`directory ${directory} moves about`);
-      this.numbers.seen(object, { parent, name: path?.at(-1) ?? '' }, 1);
-      return parent;
-    });
-  }
-
-  *entries(directory: ObjectId, cookie: number): Iterable<DirectoryEntry> {
-    for (let next: number | undefined = cookie; next !== undefined; ) {
-      const { entries, more } = this.someEntries(directory, next);
-      yield* entries;
-      next = more;
-    }
-  }
-
-  /** The next few entries, and after which cookie it goes on. */
-  private someEntries(id: ObjectId, cookie: number): { readonly entries: readonly DirectoryEntry[]; readonly more: number | undefined } {
-    return this.operation(() => {
-      const directory = this.reach.directory(id);
-      const listing = this.listings.of(id, directory, fstatSync(directory, { bigint: true }), cookie > 2);
-      const entries: DirectoryEntry[] = [];
-      const from = indexAfter(listing, cookie);
-      const to = Math.min(from + entriesAtOnce, listing.names.length);
-      for (let index = from; index < to; index += 1) {
-        const name = listing.names[index] ?? '';
-        const stat = look(directory, name);
-        // Gone since the directory was scanned, or another file system's.
-        if (stat === undefined || stat.dev !== this.reach.device) continue;
-        entries.push({ name, id: this.identify(id, directory, name, stat).id, cookie: listing.cookies[index] ?? 0 });
-      }
-      return { entries, more: to < listing.names.length ? listing.cookies[to - 1] : undefined };
-    });
-  }
-
-  /** The names in a directory that have tags; `anew` if one of them was found not to be there. */
-  tags(directory: ObjectId, how?: 'anew'): TagIndex<true> {
-    return this.operation(() => {
-      const fd = this.reach.directory(directory);
-      const stat = fstatSync(fd, { bigint: true });
-      return how === 'anew' ? this.tagged.scan(directory, fd, stat) : this.tagged.of(directory, fd, stat);
-    });
-  }
-
-  /** Whether a directory has a name. */
-  has(directory: ObjectId, name: Name): boolean {
-    return this.operation(() => name.length <= nameMax && look(this.reach.directory(directory), name) !== undefined);
-  }
-
-  readlink(id: ObjectId): string {
-    return this.operation(() => {
-      const object = this.numbers.get(id);
-      const { directory, place, stat } = this.find(object);
-      if (object.kind !== 'symlink') throw new TreeError('INVAL', 'not a symlink');
-      const target = readlinkSync(at(directory, place.name), { encoding: 'latin1' });
-      const after = look(directory, place.name);
-      if (after === undefined || !this.reach.is(object, after) || after.ctimeNs !== stat.ctimeNs) throw stale(`object ${id} was replaced a moment ago`);
-      return target;
-    });
-  }
-
-  read(id: ObjectId, offset: number, target: Buffer): number {
-    return this.operation(() => readFully(this.files.forReading(this.numbers.get(id)), target, offset));
-  }
-
+export class DiskTree extends DiskView implements Tree {
   write(id: ObjectId, offset: number, bytes: Buffer): void {
     this.operation(() => {
       if (!Number.isSafeInteger(offset + bytes.length)) throw new TreeError('FBIG');
@@ -458,18 +229,6 @@ export class DiskTree implements Tree {
     });
   }
 
-  space(): Space {
-    return this.operation(() => {
-      const { bsize, blocks, bavail, files, ffree } = statfsSync(at(this.rootFd));
-      return { totalBytes: blocks * bsize, freeBytes: bavail * bsize, totalObjects: files, freeObjects: ffree };
-    });
-  }
-
-  async stable(): Promise<void> {
-    this.numbers.flush();
-    await Promise.all([this.unsynced.stable(), this.numbers.stable()]);
-  }
-
   async commit(id: ObjectId): Promise<void> {
     const fd = this.operation(() => reopen(this.files.forReading(this.numbers.get(id)), constants.O_RDONLY));
     try {
@@ -479,17 +238,6 @@ export class DiskTree implements Tree {
     } finally {
       closeSync(fd);
     }
-  }
-
-  async close(): Promise<void> {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    clearInterval(this.sweeping);
-    await this.stable();
-    await this.numbers.close();
-    for (const descriptors of this.descriptors) descriptors.close();
-    this.young.close();
-    closeSync(this.rootFd);
   }
 }
 
