@@ -16,7 +16,7 @@ const image = 'debian-13';
 const sharedImages = join(top, '.farm', 'images');
 
 /** The machines' consoles are serial ports; both sides' kernels get this. */
-export const consoleArgs = 'console=ttyS0,115200';
+export const consoleArgs = 'console=ttyS0,115200 no_timer_check'; // src/lab/lab.ts says why
 
 /**
  * Makes a farm with `count` nodes; the image is built if there is none yet. Gives `directory`, `network`, `nodes`, the image's `version`

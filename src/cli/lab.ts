@@ -9,7 +9,7 @@ import { labDirectory } from '../farm/directory.ts';
 import type { Farm } from '../farm/farm.ts';
 import { addNodes } from '../farm/nodes.ts';
 import { attachConsole } from '../lab/console.ts';
-import { findLab, type Lab, startLab } from '../lab/lab.ts';
+import { findLab, type Lab, labKernelArgs, startLab } from '../lab/lab.ts';
 import { type Card, type Firmware, firmwares, type Rom } from '../lab/plan.ts';
 import { farmDirectory, numberArgument, table } from './options.ts';
 import { commandName, commandPath } from './package.ts';
@@ -126,7 +126,7 @@ export async function bringUp(directory: string, count: number | undefined, choi
       .slice(0, count)
       .map(({ name, mac }) => ({ name, mac, ...hardware })),
     // The machines' consoles are serial ports here; the last console named is /dev/console.
-    serve: { command: process.execPath, args: [commandPath, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', 'console=ttyS0,115200'] },
+    serve: { command: process.execPath, args: [commandPath, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
     keep,
     ...(signal === undefined ? {} : { signal }),
   });

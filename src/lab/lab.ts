@@ -22,6 +22,12 @@ import { ovmfVariables } from './qemu.ts';
 import { controlSocket, machineSockets, makeSocketDirectory, removeSocketDirectory } from './sockets.ts';
 import { consoleLog, labLog, planFile, processFile, serveLog, variablesFile } from './state.ts';
 
+/**
+ * What the kernels of a lab's machines are told: where their console is, and not to try whether the timer ticks. On a busy host an emulated machine
+ * misses the ticks, and Linux panics for a broken board (kernel-parameters, no_timer_check); under KVM it knows, and does not try.
+ */
+export const labKernelArgs = 'console=ttyS0,115200 no_timer_check';
+
 export interface LabOptions {
   /** Where the lab keeps its logs and sockets; made if it is not there. */
   readonly directory: string;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadFarm } from '../../src/farm/config.ts';
-import { type Lab, startLab } from '../../src/lab/lab.ts';
+import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
 import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
 
 const bootSeconds = 300;
@@ -39,7 +39,7 @@ beforeAll(async () => {
     farmDirectory: directory,
     network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
     machines: nodes.map(({ name, mac }) => ({ name, mac: mac!, memoryMiB: 512, firmware: 'bios' as const, powerOn: name !== 'n3' })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', 'console=ttyS0,115200'] },
+    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
     supervisor,
   });
   await until(directory, ['n1', 'n2'], ({ stage, agent }) => stage === 'up' && (agent?.counts.alive ?? 0) >= 1, bootSeconds);

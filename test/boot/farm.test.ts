@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mac } from '../../src/base/addresses.ts';
 import { loadFarm } from '../../src/farm/config.ts';
 import type { FarmStatus } from '../../src/farm/status.ts';
-import { type Lab, startLab } from '../../src/lab/lab.ts';
+import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
 import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
 
 /** Three emulated machines share two cores with the server; a boot alone takes a third of this. */
@@ -30,7 +30,7 @@ beforeAll(async () => {
     farmDirectory: directory,
     network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
     machines: machines.map((machine) => ({ ...machine, memoryMiB: 512, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', 'console=ttyS0,115200'] },
+    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
     supervisor,
   });
 });

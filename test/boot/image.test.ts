@@ -1,4 +1,5 @@
 // Builds the default image for real, twice, and boots its kernel and initramfs in QEMU. Packages come through mmdebstrap and apt only.
+
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type BuildProgress, buildImage } from '../../src/image/build.ts';
 import type { BuiltImage } from '../../src/image/built.ts';
 import { parseMtree } from '../../src/image/mtree.ts';
+import { labKernelArgs } from '../../src/lab/lab.ts';
 import { imageBase } from '../../src/tree/image.ts';
 
 const top = fileURLToPath(new URL('../../', import.meta.url));
@@ -170,7 +172,7 @@ class Machine {
       '-initrd',
       join(image.directory, 'initramfs'),
       '-append',
-      `console=tty0 console=ttyS0,115200 ${append}`,
+      `console=tty0 ${labKernelArgs} ${append}`,
     ];
     const devices = cards.flatMap((card, position) => ['-netdev', `user,id=n${position}`, '-device', `${card},netdev=n${position}`]);
     this.child = spawn('qemu-system-x86_64', [...args, ...kernel, ...devices], { stdio: ['pipe', 'pipe', 'inherit'] });

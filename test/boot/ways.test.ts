@@ -8,7 +8,7 @@ import { parseDocument } from 'yaml';
 import { ipv4, mac } from '../../src/base/addresses.ts';
 import type { NodeStatus } from '../../src/farm/status.ts';
 import { followFile } from '../../src/lab/follow.ts';
-import { type Lab, startLab } from '../../src/lab/lab.ts';
+import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
 import type { MachineOptions } from '../../src/lab/plan.ts';
 import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
 
@@ -156,7 +156,7 @@ beforeAll(async () => {
     farmDirectory: directory,
     network: { interface: 'farm0', address: { address: ipv4('10.11.0.1'), prefix: 24 } },
     machines: Object.entries(ways).map(([name, { machine }]) => ({ name, mac: macOf(name), ...machine })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', 'console=ttyS0,115200'] },
+    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
     powerOn: false,
     supervisor,
   });

@@ -1,5 +1,6 @@
 // A Debian machine in QEMU with a shell on its serial line and a network card: other people's kernel clients for our servers. It boots from no network, so
 // that the server under test may be anything and may be away.
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { run } from '../../src/base/processes.ts';
 import { encodeCpio } from '../../src/image/cpio.ts';
 import { kernelRelease } from '../../src/image/initramfs.ts';
+import { labKernelArgs } from '../../src/lab/lab.ts';
 
 export interface GuestOptions {
   /** A built image: its kernel, its initramfs' drivers, and `root.squashfs` as the machine's own root unless `root` is given. */
@@ -66,7 +68,7 @@ export class Guest {
         ...['netns', 'exec', space, 'qemu-system-x86_64', '-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-m', String(options.memoryMiB ?? 512)],
         ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio'],
         ...['-kernel', join(image, 'kernel'), '-initrd', initrd],
-        ...['-append', `console=ttyS0,115200 quiet panic=-1 guest.address=${options.address}`],
+        ...['-append', `${labKernelArgs} quiet panic=-1 guest.address=${options.address}`],
         ...['-netdev', `tap,id=n0,ifname=${tap},script=no,downscript=no`, '-device', `virtio-net-pci,netdev=n0,mac=${mac},romfile=`],
         ...drives.flatMap((file) => ['-drive', `if=virtio,format=raw,readonly=on,file=${file}`]),
       ],
