@@ -1,4 +1,5 @@
-// What overlay templates can speak of: the farm, its servers and its nodes, in the words of docs/reference/templates.md.
+// What overlay templates can speak of: the farm, its servers and its nodes, in the words of docs/reference/templates.md. What there is none of is
+// absent, not empty: templates test for it.
 import { createHmac } from 'node:crypto';
 import type { RenderContext } from '../overlay/render.ts';
 import { type Farm, fqdn, type Node, serverName } from './farm.ts';
@@ -11,7 +12,7 @@ export function templateValues(farm: Farm, key: Buffer, map: string): RenderCont
   return {
     farm: {
       name: farm.name,
-      domain: farm.domain,
+      ...(farm.domain === '' ? {} : { domain: farm.domain }),
       httpPort: farm.httpPort,
       servers: main === undefined ? [] : [{ name: server, fqdn: inDomain(server), address: main.server }],
       nameServers: [...new Set(farm.networks.flatMap(({ nameServers }) => nameServers))],
@@ -23,13 +24,15 @@ export function templateValues(farm: Farm, key: Buffer, map: string): RenderCont
 }
 
 function nodeValues(farm: Farm, node: Node, key: Buffer): object & { readonly name: string } {
+  const { network } = node;
+  const { router } = network;
   const values = {
     name: node.name,
     fqdn: fqdn(farm, node),
     id: node.id,
-    mac: node.mac ?? '',
+    ...(node.mac === undefined ? {} : { mac: node.mac }),
     address: node.address,
-    network: { name: node.network.name, prefix: node.network.subnet.prefix, server: node.network.server, router: node.network.router },
+    network: { name: network.name, prefix: network.subnet.prefix, server: network.server, ...(router === undefined ? {} : { router }) },
     profile: node.profile.name,
     image: node.profile.image,
     consoleLogin: node.profile.consoleLogin,
