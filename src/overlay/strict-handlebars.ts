@@ -76,11 +76,11 @@ type Lookup = Pick<hbs.AST.SubExpression, 'path' | 'params' | 'hash' | 'loc'>;
 function lookup(name: string, given: hbs.AST.Node, loc: hbs.AST.SourceLocation): Lookup {
   const whole = given as hbs.AST.PathExpression; // both callers have looked
   // `../a` may lead past the outermost context: there the first part has to be looked up with care, too.
-  const [first, ...further] = whole.depth > 0 && !whole.data ? [undefined, ...whole.parts] : whole.parts;
+  const heads = whole.depth > 0 && !whole.data ? 0 : 1;
   const word = (value: string): hbs.AST.StringLiteral => ({ type: 'StringLiteral', value, original: value, loc });
-  const head = { ...whole, parts: first === undefined ? [] : [first] };
+  const head = { ...whole, parts: whole.parts.slice(0, heads) };
   const path: hbs.AST.PathExpression = { type: 'PathExpression', data: false, depth: 0, parts: [name], original: name, loc };
-  return { path, params: [word(whole.original), head, ...further.map(word)], hash: { type: 'Hash', pairs: [], loc }, loc };
+  return { path, params: [word(whole.original), head, ...whole.parts.slice(heads).map(word)], hash: { type: 'Hash', pairs: [], loc }, loc };
 }
 
 handlebars.registerHelper(lookups.print, (...given: unknown[]) => {

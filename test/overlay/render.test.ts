@@ -5,7 +5,7 @@ import type { FarmError } from '../../src/base/errors.ts';
 import { parseFarm } from '../../src/farm/config.ts';
 import { farmMap } from '../../src/farm/own-map.ts';
 import { templateValues } from '../../src/farm/values.ts';
-import { type OverlaySource, renderOverlay } from '../../src/overlay/render.ts';
+import { type OverlaySource, type RenderContext, renderOverlay } from '../../src/overlay/render.ts';
 import { readOverlaySources } from '../../src/overlay/sources.ts';
 
 const nodes = [{ name: 'n1' }, { name: 'n2' }];
@@ -14,7 +14,7 @@ function template(path: string, text: string): OverlaySource {
   return { path, origin: `/overlay/${path}`, mode: 0o644, size: 0, body: { kind: 'template', text } };
 }
 
-function render(path: string, text: string, context = { farm: { name: 'lab' }, nodes }) {
+function render(path: string, text: string, context: RenderContext = { farm: { name: 'lab' }, nodes }) {
   return renderOverlay([template(path, text)], context).map(({ path: name, mode, body }) => [
     name,
     mode.toString(8),
