@@ -37,7 +37,11 @@ export function overlayShow(): Command {
       const path = plainPath(file.replace(/^\/+/, '').replace(/\.hbs$/, ''));
       const found = seen([builtinOverlay, own]).get(path);
       if (found === undefined) {
-        throw new FarmError('overlay.missing', `the overlays give ${node.name} no ${path}`, `what it has then is the image's: farm explain ${node.name} /${path}`);
+        throw new FarmError(
+          'overlay.missing',
+          `the overlays give ${node.name} no ${path}`,
+          `what it has then is the image's: farm explain ${node.name} /${path}`,
+        );
       }
       process.stdout.write(fileBytes(found));
     });
@@ -81,7 +85,8 @@ function nodeDifference(directory: string, name: string, chosen: readonly Overla
     .sort()
     .map((path) => {
       const [was, is] = [before.get(path), after.get(path)];
-      const modes = was !== undefined && is !== undefined && was.mode !== is.mode ? `mode of ${path}: ${was.mode.toString(8)}, now ${is.mode.toString(8)}\n` : '';
+      const modes =
+        was !== undefined && is !== undefined && was.mode !== is.mode ? `mode of ${path}: ${was.mode.toString(8)}, now ${is.mode.toString(8)}\n` : '';
       return `${modes}${difference(path, was === undefined ? undefined : fileBytes(was), is === undefined ? undefined : fileBytes(is), 'without', 'with')}`;
     })
     .join('');

@@ -8,8 +8,8 @@ import { loadFarm } from '../farm/config.ts';
 import { overlayDirectory } from '../farm/directory.ts';
 import { foldNames } from '../farm/host-range.ts';
 import { LiveFarm, readKey } from '../farm/live.ts';
-import { mapInForce } from '../farm/own-map.ts';
 import { type Audience, audience, findTemplate, inForce, type OverlayTemplate, overlayTemplates } from '../farm/overlay-templates.ts';
+import { mapInForce } from '../farm/own-map.ts';
 import { templateValues } from '../farm/values.ts';
 import type { OverlaySource } from '../overlay/render.ts';
 import { farmDirectory, table } from './options.ts';
@@ -37,7 +37,10 @@ function overlayList(): Command {
       if (options.json === true) console.log(JSON.stringify(rows, undefined, 2));
       else
         process.stdout.write(
-          table([['FILE', 'FROM', 'KIND', 'NODES'], ...rows.map(({ path, from: whose, kind, audience: whom }) => [path, whose, kindWords[kind], nodeWords(whom)])]),
+          table([
+            ['FILE', 'FROM', 'KIND', 'NODES'],
+            ...rows.map(({ path, from: whose, kind, audience: whom }) => [path, whose, kindWords[kind], nodeWords(whom)]),
+          ]),
         );
     });
 }

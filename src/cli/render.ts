@@ -32,7 +32,8 @@ export function renderCommand(): Command {
         if (json !== true) console.log(`${files.length} files for ${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'} in ${out}`);
       }
       if (json === true) console.log(JSON.stringify(files.map(described), undefined, 2));
-      else if (out === undefined) process.stdout.write(table(files.map(described).map(({ path, mode, size, target }) => [mode, String(size), `${path}${target}`])));
+      else if (out === undefined)
+        process.stdout.write(table(files.map(described).map(({ path, mode, size, target }) => [mode, String(size), `${path}${target}`])));
     });
 }
 

@@ -44,7 +44,11 @@ export function findTemplate(templates: readonly OverlayTemplate[], file: string
     throw new FarmError('overlay.missing', `no overlay has ${file}${nearest(path, known)}`, 'farm overlay list shows what there is');
   }
   if (further.length > 0) {
-    throw new FarmError('overlay.several', `there are several: ${[version, ...further].map((one) => `'${one.path}'`).join(', ')}`, 'name one of them, in quotes');
+    throw new FarmError(
+      'overlay.several',
+      `there are several: ${[version, ...further].map((one) => `'${one.path}'`).join(', ')}`,
+      'name one of them, in quotes',
+    );
   }
   return version;
 }
@@ -78,5 +82,7 @@ export function audience(source: OverlaySource, farm: Farm, context: RenderConte
       if (tags.every((tag) => fitOf(tag, client) !== undefined)) found.add(candidate.name);
     }
   }
-  return found.size === farm.nodes.length && found.size > 0 ? { kind: 'all' } : { kind: 'some', nodes: farm.nodes.map(({ name }) => name).filter((name) => found.has(name)) };
+  return found.size === farm.nodes.length && found.size > 0
+    ? { kind: 'all' }
+    : { kind: 'some', nodes: farm.nodes.map(({ name }) => name).filter((name) => found.has(name)) };
 }

@@ -69,32 +69,38 @@ function plainNames({ raw }: TagIndex<Entry>): readonly string[] {
 
 function fold({ names }: Directory, above: string, clients: readonly TagClient[], folded: OverlayFile[]): void {
   if (names.byUser) {
-    throw new FarmError('render.user', `${above === '' ? '/' : above} has versions for users, which only farm serve knows`, 'take the $$UID=...$$ or $$GID=...$$ away');
+    const message = `/${above.slice(0, -1)} has versions for users, which only farm serve knows`;
+    throw new FarmError('render.user', message, 'take the $$UID=...$$ or $$GID=...$$ away');
   }
-  for (const plain of plainNames(names)) {
-    const stored = clients.map((client) => names.stored(plain, client));
-    const [first] = stored;
-    const sample = first === undefined ? undefined : names.raw.get(first);
-    const alike = sample !== undefined && stored.every((name) => isSame(sample, name === undefined ? undefined : names.raw.get(name)));
-    const common = alike ? first : commonName(plain, stored);
-    const shared = common === undefined ? undefined : names.raw.get(common);
-    if (shared?.kind === 'file') folded.push({ ...shared.file, path: `${above}${plain}$$CLIENT$$` });
-    else if (shared !== undefined) {
-      const name = common === plain ? plain : `${plain}$$CLIENT$$`;
-      fold(shared, `${above}${name}/`, alike ? clients : clients.filter((_, index) => stored[index] === common), folded);
-    }
-    for (const [index, client] of clients.entries()) {
-      const name = stored[index];
-      const entry = name === undefined || name === common ? undefined : names.raw.get(name);
-      if (name === undefined || entry === undefined || isSame(shared, entry)) continue;
-      const path = `${above}${plain}${ownTag(name, client)}`;
-      if (entry.kind === 'file') folded.push({ ...entry.file, path });
-      else fold(entry, `${path}/`, [client], folded);
-    }
-  }
+  const put = (entry: Entry, path: string, reached: readonly TagClient[]): void => {
+    if (entry.kind === 'directory') fold(entry, `${path}/`, reached, folded);
+    else folded.push({ ...entry.file, path });
+  };
+  for (const plain of plainNames(names)) foldName(names, plain, clients, (entry, suffix, reached) => put(entry, `${above}${plain}${suffix}`, reached));
   // ALWAYS and CREATE are unfs3's own.
-  for (const [name, entry] of names.raw) {
-    if (parseDirective(name) !== undefined && entry.kind === 'file') folded.push({ ...entry.file, path: `${above}${name}` });
+  for (const [name, entry] of names.raw) if (parseDirective(name) !== undefined) put(entry, `${above}${name}`, clients);
+}
+
+/** Puts all versions of one name, each with the tag it is to have and the clients that get it. */
+function foldName(
+  names: TagIndex<Entry>,
+  plain: string,
+  clients: readonly TagClient[],
+  put: (entry: Entry, tag: string, reached: readonly TagClient[]) => void,
+): void {
+  const stored = clients.map((client) => names.stored(plain, client));
+  const entries = stored.map((name) => (name === undefined ? undefined : names.raw.get(name)));
+  const alike = entries.every((entry) => isSame(entries[0], entry));
+  const common = alike ? stored[0] : commonName(plain, stored);
+  const shared = common === undefined ? undefined : names.raw.get(common);
+  if (shared !== undefined) {
+    const isImages = shared.kind === 'directory' && common === plain;
+    put(shared, isImages ? '' : '$$CLIENT$$', alike ? clients : clients.filter((_, index) => stored[index] === common));
+  }
+  for (const [index, client] of clients.entries()) {
+    const name = stored[index];
+    const entry = entries[index];
+    if (name !== undefined && entry !== undefined && name !== common && !isSame(shared, entry)) put(entry, ownTag(name, client), [client]);
   }
 }
 

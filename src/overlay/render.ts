@@ -78,7 +78,8 @@ function renderSource(source: OverlaySource, context: RenderContext): readonly O
 /** The path as trees have it, one character a byte; refuses what cannot be the name of a file in the root, or is no version of one. */
 function landing(source: OverlaySource, path: string): string {
   const fault = nameFault(path);
-  if (fault !== undefined) throw new FarmError('overlay.path', `${source.origin}: ${JSON.stringify(path)} ${fault}`, 'name the file as it is to land on the node');
+  if (fault !== undefined)
+    throw new FarmError('overlay.path', `${source.origin}: ${JSON.stringify(path)} ${fault}`, 'name the file as it is to land on the node');
   return Buffer.from(path).toString('latin1');
 }
 

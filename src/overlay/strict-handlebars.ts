@@ -99,17 +99,20 @@ function needed(given: readonly unknown[]): unknown {
 
 /** Follows a path; undefined if its last part is not there. */
 function found(given: readonly unknown[]): unknown {
-  const [original, head, ...parts] = given.slice(0, -1);
-  let value = head;
-  for (const part of parts) {
-    if (value === undefined || value === null) throw complaint(given, `"${String(original)}": there is nothing to have a "${String(part)}"`);
-    value = Object.hasOwn(value, String(part)) ? Reflect.get(Object(value), String(part)) : undefined;
+  let value = given[1];
+  // Counted, not sliced: this is called for every value of every node.
+  for (let at = 2; at < given.length - 1; at++) {
+    const part = String(given[at]);
+    if (value === undefined || value === null) throw complaint(given, `"${String(given[0])}": there is nothing to have a "${part}"`);
+    value = Object.hasOwn(value, part) ? Reflect.get(Object(value), part) : undefined;
   }
   return value ?? undefined;
 }
 
+/** One for all: a stack for each node that gets no file would be most of the work. */
+const omitted = new Omitted();
 handlebars.registerHelper('omit', () => {
-  throw new Omitted();
+  throw omitted;
 });
 
 handlebars.registerHelper('eq', (...given: unknown[]) => {

@@ -118,7 +118,9 @@ describe('farm overlay edit', () => {
 describe('farm overlay diff', () => {
   it('shows what the farm has changed', async () => {
     const text = await farm('overlay', 'diff', 'all');
-    expect(text).toContain('--- etc/hostname$$HOST={{node.name}}$$\tbuilt-in\n+++ etc/hostname$$HOST={{node.name}}$$\tfarm\n@@ -1,1 +1,1 @@\n-{{node.name}}\n+{{node.fqdn}}\n');
+    expect(text).toContain(
+      '--- etc/hostname$$HOST={{node.name}}$$\tbuilt-in\n+++ etc/hostname$$HOST={{node.name}}$$\tfarm\n@@ -1,1 +1,1 @@\n-{{node.name}}\n+{{node.fqdn}}\n',
+    );
     expect(text).toContain('--- /dev/null\tbuilt-in\n+++ etc/motd$$GROUP=lab$$\tfarm\n');
     expect(await farm('overlay', 'diff', 'etc/fstab')).toBe('');
   });

@@ -85,7 +85,7 @@ function naive(directory: string, { address, host }: TagClient, above = ''): Rec
   const plain = new Set(names.map((name) => name.replace(/\$\$(IP=[0-9.]+|HOST=[a-z0-9]+|CLIENT)\$\$$/, '')));
   const found: Record<string, string> = {};
   for (const name of plain) {
-    const stored = ['$$IP=' + address + '$$', '$$HOST=' + host + '$$', '$$CLIENT$$', ''].map((tag) => name + tag).find((one) => names.includes(one));
+    const stored = [`$$IP=${address}$$`, `$$HOST=${host}$$`, '$$CLIENT$$', ''].map((tag) => name + tag).find((one) => names.includes(one));
     if (stored === undefined) continue;
     const path = join(directory, stored);
     const entry = readdirSync(directory, { withFileTypes: true }).find((one) => one.name === stored);
