@@ -40,7 +40,8 @@ function readIfThere(path: string): string {
   try {
     return readFileSync(path, 'latin1');
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return '';
+    // Another user's, root's perhaps: it is not needed.
+    if (['ENOENT', 'EACCES', 'EPERM'].includes(systemCode(error) ?? '')) return '';
     throw error;
   }
 }

@@ -21,7 +21,7 @@ import { FarmError, systemCode } from '../base/errors.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 
 /** Lists what was written: a line of mode, SHA-256 of the content or link, and path for each file. */
-export const manifestName = '.farm-rendered';
+const manifestName = '.farm-rendered';
 
 /** Times are made of contents, in the year from here on: equal contents give equal trees, and NFS clients notice a change (RFC 1813 4.11). */
 const firstTime = Date.UTC(2000) / 1000;

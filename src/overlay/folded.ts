@@ -91,7 +91,8 @@ function foldName(
   const stored = clients.map((client) => names.stored(plain, client));
   const entries = stored.map((name) => (name === undefined ? undefined : names.raw.get(name)));
   const alike = entries.every((entry) => isSame(entries[0], entry));
-  const common = alike ? stored[0] : commonName(plain, stored);
+  // Of a single node's own files nobody can tell whether others would get the same: its host key is not for everybody.
+  const common = alike && clients.length > 1 ? stored[0] : commonName(plain, stored);
   const shared = common === undefined ? undefined : names.raw.get(common);
   if (shared !== undefined) {
     const isImages = shared.kind === 'directory' && common === plain;

@@ -169,6 +169,16 @@ describe('a rendered set', () => {
     expect(readFileSync(out, 'utf8')).toBe('a file');
   });
 
+  it('keeps for a node what it alone has, when it is rendered alone', () => {
+    const paths = foldOverlay(traps, clients.slice(0, 1)).map(({ path }) => path);
+    expect(paths.filter((path) => /host_ed25519|hostname|hosts/.test(path))).toEqual([
+      'etc/hostname$$HOST=n1$$',
+      'etc/hosts$$CLIENT$$',
+      'etc/ssh/ssh_host_ed25519_key$$HOST=n1$$',
+      'etc/ssh/ssh_known_hosts$$CLIENT$$',
+    ]);
+  });
+
   it('cannot have versions for users', () => {
     expect(() => foldOverlay(own({ 'etc/x$$UID=1$$': 'x' }), clients)).toThrow('versions for users');
     expect(() => foldOverlay(own({ 'etc/x$$HOST=n1$$/y$$GID=1$$': 'x' }), clients)).toThrow('versions for users');
