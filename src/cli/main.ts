@@ -15,8 +15,10 @@ import { leasesCommand } from './leases.ts';
 import { mapCommand } from './map.ts';
 import { nginxCommand } from './nginx.ts';
 import { nodeCommand } from './node.ts';
+import { overlayCommand } from './overlay.ts';
 import { version } from './package.ts';
 import { privateCommand } from './private.ts';
+import { renderCommand } from './render.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
@@ -43,6 +45,8 @@ for (const add of [
   leasesCommand,
   privateCommand,
   mapCommand,
+  overlayCommand,
+  renderCommand,
   dhcpCommand,
   doctorCommand,
   explainCommand,

@@ -47,6 +47,7 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
       nfs: { processes: data.nfs.processes },
       upload: upload === undefined ? undefined : { limitBytes: upload.limit },
       reserve: data.reserve,
+      sshKeys: data.ssh_keys,
       leaseSeconds: data.lease_time,
       unknown,
       options: data.options,

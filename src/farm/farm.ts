@@ -145,6 +145,8 @@ export interface Farm {
   readonly upload: { readonly limitBytes: number } | undefined;
   /** What private trees leave free on the server's disk, bytes. */
   readonly reserve: number;
+  /** Who may log in on nodes as root by ssh: public keys, as in authorized_keys. */
+  readonly sshKeys: readonly string[];
   /** Of networks that have none of their own. */
   readonly leaseSeconds: number;
   /** The same. */

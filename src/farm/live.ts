@@ -9,6 +9,7 @@ import type { OverlayFile } from '../tree/graft.ts';
 import { configFile, loadFarm } from './config.ts';
 import { overlayDirectory, stateDirectory } from './directory.ts';
 import type { Farm, Network } from './farm.ts';
+import { hostKeys } from './host-keys.ts';
 import { mapInForce } from './own-map.ts';
 import { indexFarm, type Registry } from './registry.ts';
 import { templateValues } from './values.ts';
@@ -64,7 +65,9 @@ export class LiveFarm {
     const { text: openmosixMap, file, warnings } = mapInForce(farm, directory);
     for (const { line, message } of warnings) log('warn', 'map.doubtful', { file, line, message });
     const sources = readOverlaySources([builtinOverlay, overlayDirectory(directory)]);
-    const overlay = [...renderOverlay(sources, templateValues(farm, this.key, openmosixMap)), ...programFiles];
+    const keys = hostKeys(directory, this.key);
+    const overlay = [...renderOverlay(sources, templateValues(farm, this.key, openmosixMap, keys.of)), ...programFiles];
+    keys.save();
     return { farm, overlay, openmosixMap, ...indexFarm(farm) };
   }
 

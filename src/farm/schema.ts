@@ -11,6 +11,7 @@ import { type FarmOption, type NodeIdentity, nameShape, nfsProcessesMax, type Re
 import { parseClientId, parseRelayId, parseUuid } from './identifiers.ts';
 import { longestSeconds, parseDuration, parseSize } from './quantities.ts';
 import { sharedPathFault } from './shared.ts';
+import { publicKeyFault } from './ssh-keys.ts';
 
 function issue(context: z.RefinementCtx, expected: string): never {
   context.addIssue({ code: 'custom', message: `expected ${expected}` });
@@ -208,6 +209,11 @@ const tftpShape = z.strictObject({
 const nfsShape = z.strictObject({ processes: z.int().min(1).max(nfsProcessesMax).optional() });
 const uploadShape = z.strictObject({ limit: sizeSchema.default(1024 ** 3) });
 
+const sshKeySchema = z.string().superRefine((line, context) => {
+  const fault = publicKeyFault(line);
+  if (fault !== undefined) context.addIssue({ code: 'custom', message: `expected ${fault}` });
+});
+
 /** A map that may stand there empty, as `nodes:` does in a new farm. */
 function named<Value extends z.ZodType>(values: Value) {
   return z
@@ -231,6 +237,7 @@ export const farmSchema = z.strictObject({
   nfs: nfsShape.default({}),
   upload: uploadShape.optional(),
   reserve: z.union([z.literal(0), sizeSchema]).default(512 * 1024 ** 2),
+  ssh_keys: z.array(sshKeySchema).default([]),
   networks: z.record(nameSchema, networkShape).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
   profiles: named(profileShape).default({ default: profileShape.parse({}) }),
   nodes: named(nodeShape).default({}),

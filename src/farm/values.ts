@@ -1,42 +1,62 @@
-// What overlay templates can speak of: the farm, its servers and its nodes, in the words of docs/reference/templates.md.
+// What overlay templates can speak of: the farm, its servers and its nodes, in the words of docs/reference/templates.md. What there is none of is
+// absent, not empty: templates test for it.
 import { createHmac } from 'node:crypto';
+import { type Ipv4, ipv4FromNumber } from '../base/addresses.ts';
 import type { RenderContext } from '../overlay/render.ts';
 import { type Farm, fqdn, type Node, serverName } from './farm.ts';
+import { type HostKey, hostKeySeed, hostKeyText, publicPoint } from './ssh-keys.ts';
 
-/** `key` is the farm's secret, `map` the text of openmosix.map. */
-export function templateValues(farm: Farm, key: Buffer, map: string): RenderContext {
+/** `key` is the farm's secret, `map` the text of openmosix.map, `hostKey` what is known of ssh host keys. */
+export function templateValues(farm: Farm, key: Buffer, map: string, hostKey = (node: string): HostKey => derivedHostKey(key, node)): RenderContext {
   const inDomain = (name: string): string => (farm.domain === '' ? name : `${name}.${farm.domain}`);
   const [main] = farm.networks;
   const server = serverName(farm);
   return {
     farm: {
       name: farm.name,
-      domain: farm.domain,
+      ...(farm.domain === '' ? {} : { domain: farm.domain }),
       httpPort: farm.httpPort,
       servers: main === undefined ? [] : [{ name: server, fqdn: inDomain(server), address: main.server }],
       nameServers: [...new Set(farm.networks.flatMap(({ nameServers }) => nameServers))],
+      sshKeys: farm.sshKeys,
       map: map.trimEnd(),
       key: agentKey(key).toString('hex'),
     },
-    nodes: farm.nodes.map((node) => nodeValues(farm, node, key)),
+    nodes: farm.nodes.map((node) => nodeValues(farm, node, key, hostKey(node.name))),
   };
 }
 
-function nodeValues(farm: Farm, node: Node, key: Buffer): object & { readonly name: string } {
+function derivedHostKey(key: Buffer, node: string): HostKey {
+  const seed = hostKeySeed(key, node);
+  return hostKeyText(seed, publicPoint(seed));
+}
+
+function nodeValues(farm: Farm, node: Node, key: Buffer, sshHostKey: HostKey): object & { readonly name: string } {
+  const { network } = node;
+  const { router } = network;
   const values = {
     name: node.name,
     fqdn: fqdn(farm, node),
     id: node.id,
-    mac: node.mac ?? '',
+    ...(node.mac === undefined ? {} : { mac: node.mac }),
     address: node.address,
-    network: { name: node.network.name, prefix: node.network.subnet.prefix, server: node.network.server, router: node.network.router },
+    network: { name: network.name, prefix: network.subnet.prefix, server: network.server, ...(router === undefined ? {} : { router }) },
     profile: node.profile.name,
     image: node.profile.image,
     consoleLogin: node.profile.consoleLogin,
     shared: node.profile.shared.map(({ path, access }) => ({ path, access: access.readOnly ? 'ro' : 'rw' })),
+    ntpServers: ntpServers(farm, node),
     machineId: machineId(key, node),
+    sshHostKey,
   };
   return values;
+}
+
+/** What DHCP says under option 42 (RFC 2132 8.3): the node's own before its profile's, its network's and the farm's. */
+function ntpServers(farm: Farm, node: Node): readonly Ipv4[] {
+  const options = [node.options, node.profile.options, node.network.options, farm.options].flat();
+  const data = options.find(({ code }) => code === 42)?.value ?? Buffer.alloc(0);
+  return Array.from({ length: Math.floor(data.length / 4) }, (_, index) => ipv4FromNumber(data.readUInt32BE(index * 4)));
 }
 
 /** machine-id(5): 32 hex digits, stable for a node, different in every farm, and telling nothing of its hardware. Of its name if it has no MAC address. */

@@ -1,7 +1,8 @@
 // Overlay templates into overlay files: `.hbs` rendered by Handlebars for the farm or for each node, everything else as it is.
-import Handlebars from 'handlebars';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { OverlayFile } from '../tree/graft.ts';
+import { nameFault } from './names.ts';
+import { compileStrictly, Omitted } from './strict-handlebars.ts';
 
 /** One file of an overlay directory. */
 export interface OverlaySource {
@@ -29,9 +30,6 @@ export const templateSuffix = '.hbs';
  * text. (npm packages carry neither modes nor symlinks, so the built-in overlay has to say both.)
  */
 const header = /^\{\{!--\s*(?:mode=(0[0-7]{3,4})|(symlink))\s*--\}\}\r?\n/;
-
-/** Thrown by `{{omit}}`: this node does not get this file. */
-class Omitted extends Error {}
 
 /**
  * Renders every source. A template whose name speaks of `node` is rendered for each node, all others once. Sorted by path, so equal
@@ -77,11 +75,11 @@ function renderSource(source: OverlaySource, context: RenderContext): readonly O
   return context.nodes.flatMap((node) => render({ ...common, node }, `for node ${node.name}`));
 }
 
-/** The path as trees have it, one character a byte; refuses what would not land inside the root. */
+/** The path as trees have it, one character a byte; refuses what cannot be the name of a file in the root, or is no version of one. */
 function landing(source: OverlaySource, path: string): string {
-  if (path.split('/').some((part) => part === '' || part === '.' || part === '..')) {
-    throw new FarmError('overlay.path', `${source.origin}: "${path}" is no path inside the root`, 'name the file as it is to land on the node');
-  }
+  const fault = nameFault(path);
+  if (fault !== undefined)
+    throw new FarmError('overlay.path', `${source.origin}: ${JSON.stringify(path)} ${fault}`, 'name the file as it is to land on the node');
   return Buffer.from(path).toString('latin1');
 }
 
@@ -92,18 +90,11 @@ export function renderTemplate(text: string, origin: string, values: object): st
   return rendered;
 }
 
-/** Our own instance: helpers registered elsewhere in the process do not reach the templates. */
-const handlebars = Handlebars.create();
-handlebars.registerHelper('omit', () => {
-  throw new Omitted();
-});
-
 type Template = (values: object) => string;
 
 function compile(text: string, origin: string): Template {
   try {
-    // strict: a name that is not there throws; noEscape: these are configuration files, not HTML.
-    return handlebars.compile(handlebars.parse(text), { strict: true, noEscape: true, knownHelpers: { omit: true } });
+    return compileStrictly(text);
   } catch (error) {
     throw new FarmError('overlay.template', `${origin}: ${sentence(error)}`, 'correct the template', error);
   }

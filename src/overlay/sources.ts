@@ -12,11 +12,15 @@ export function readOverlaySources(directories: readonly string[]): readonly Ove
   const sources = new Map<string, OverlaySource>();
   for (const directory of directories) {
     for (const source of walk(directory, '')) {
-      // `hosts` and `hosts.hbs` are the same file for whoever replaces it.
-      sources.set(source.path.endsWith(templateSuffix) ? source.path.slice(0, -templateSuffix.length) : source.path, source);
+      sources.set(landingPath(source), source);
     }
   }
   return [...sources.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** `hosts` and `hosts.hbs` are the same file for whoever replaces it. */
+export function landingPath({ path }: OverlaySource): string {
+  return path.endsWith(templateSuffix) ? path.slice(0, -templateSuffix.length) : path;
 }
 
 function* walk(top: string, below: string): Iterable<OverlaySource> {

@@ -5,7 +5,7 @@ import type { FarmError } from '../../src/base/errors.ts';
 import { parseFarm } from '../../src/farm/config.ts';
 import { farmMap } from '../../src/farm/own-map.ts';
 import { templateValues } from '../../src/farm/values.ts';
-import { type OverlaySource, renderOverlay } from '../../src/overlay/render.ts';
+import { type OverlaySource, type RenderContext, renderOverlay } from '../../src/overlay/render.ts';
 import { readOverlaySources } from '../../src/overlay/sources.ts';
 
 const nodes = [{ name: 'n1' }, { name: 'n2' }];
@@ -14,7 +14,7 @@ function template(path: string, text: string): OverlaySource {
   return { path, origin: `/overlay/${path}`, mode: 0o644, size: 0, body: { kind: 'template', text } };
 }
 
-function render(path: string, text: string, context = { farm: { name: 'lab' }, nodes }) {
+function render(path: string, text: string, context: RenderContext = { farm: { name: 'lab' }, nodes }) {
   return renderOverlay([template(path, text)], context).map(({ path: name, mode, body }) => [
     name,
     mode.toString(8),
@@ -68,7 +68,50 @@ describe('an overlay template', () => {
   it('fails with file, line and node when a value is missing: never an empty string', () => {
     const error = errorOf(() => render('etc/a$$HOST={{node.name}}$$.hbs', 'one\ntwo {{node.colour}}\n'));
     expect(error.code).toBe('overlay.render');
-    expect(error.message).toMatch(/^\/overlay\/etc\/a\$\$HOST=\{\{node.name\}\}\$\$\.hbs:2:\d+: for node n1: "colour" not defined/);
+    expect(error.message).toMatch(/^\/overlay\/etc\/a\$\$HOST=\{\{node.name\}\}\$\$\.hbs:2:\d+: for node n1: "node.colour" is not there/);
+  });
+
+  it.each([
+    ['{{#each node.shraed}}x{{/each}}', '1:9', '"node.shraed" is not there'],
+    ['\n{{node.netwrok.router}}', '2:1', '"node.netwrok.router": there is nothing to have a "router"'],
+    ['{{#if node.netwrok.router}}x{{/if}}', '1:7', '"node.netwrok.router": there is nothing to have a "router"'],
+    ['{{#each node.list as |one|}}{{one.nme}}{{/each}}', '1:29', '"one.nme" is not there'],
+    ['{{#each node.list}}{{@nme}}{{/each}}', '1:20', '"@nme" is not there'],
+    ['{{#if (eq node.nme "n1")}}x{{/if}}', '1:11', '"node.nme" is not there'],
+    ['{{eq node.name}}', '1:1', 'eq compares two values'],
+    ['{{lookup node "nme"}}', '1:1', 'lookup finds no "nme"'],
+    ['{{#with node.nme}}x{{/with}}', '1:9', '"node.nme" is not there'],
+    ['{{#each node.name}}x{{/each}}', '1:1', 'each needs a list'],
+    ['{{node.list}}', '1:1', '"node.list" is no text but has parts: say which'],
+    ['{{node.constructor}}', '1:1', '"node.constructor" is not there'],
+    ['{{../name}}', '1:1', '"../name": there is nothing to have a "name"'],
+  ])('is as strict with %s', (text, place, complaint) => {
+    const context = { farm: {}, nodes: [{ name: 'n1', list: [{ a: 1 }] }] };
+    expect(errorOf(() => render('a$$HOST={{node.name}}$$.hbs', text, context)).message).toBe(
+      `/overlay/a$$HOST={{node.name}}$$.hbs:${place}: for node n1: ${complaint}`,
+    );
+  });
+
+  it.each([
+    ['{{#if node.router}}r{{else if (eq node.profile "gpu")}}g{{/if}}', 'g'],
+    ['{{#unless (eq node.profile "lab")}}no lab{{/unless}}', 'no lab'],
+    ['{{#each node.list as |one|}}{{one.a}}{{../node.name}}{{@index}}{{/each}}{{^node.list}}none{{/node.list}}', '1n10'],
+    ['{{#with node}}{{name}}{{@root.farm.name}}{{#with (lookup list 0)}}{{a}}{{/with}}{{/with}}', 'n1lab1'],
+  ])('can test and choose: %s', (text, rendered) => {
+    const context = { farm: { name: 'lab' }, nodes: [{ name: 'n1', profile: 'gpu', list: [{ a: 1 }] }] };
+    expect(render('a-{{node.name}}.hbs', text, context)).toEqual([['a-n1', '644', rendered]]);
+  });
+
+  it.each([
+    ['a$$HOTS={{node.name}}$$', 'ends in $$HOTS=n1$$, which is no tag'],
+    ['a$$HOST={{farm.empty}}$$', 'ends in $$HOST=$$, which is no tag'],
+    ['a$$IP={{node.name}}$$', 'ends in $$IP=n1$$, which is no tag'],
+    ['a{{node.text}}', 'has a control character'],
+    [`${'a'.repeat(253)}{{node.name}}x`, 'has a name longer than 255 bytes'],
+  ])('cannot be called %s', (name, fault) => {
+    const context = { farm: { empty: '' }, nodes: [{ name: 'n1', text: 'a\nb' }] };
+    const { code, message } = errorOf(() => render(`${name}.hbs`, 'x', context));
+    expect([code, message.includes(fault)]).toEqual(['overlay.path', true]);
   });
 
   it('fails where it speaks of a node and its name does not', () => {

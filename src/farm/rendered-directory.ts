@@ -1,0 +1,134 @@
+// A rendered overlay as a directory on the server's disk: replaced as a whole, never mixed with what somebody else put there.
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  lchownSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { FarmError, systemCode } from '../base/errors.ts';
+import type { OverlayFile } from '../tree/graft.ts';
+
+/** Lists what was written: a line of mode, SHA-256 of the content or link, and path for each file. */
+const manifestName = '.farm-rendered';
+
+/** Times are made of contents, in the year from here on: equal contents give equal trees, and NFS clients notice a change (RFC 1813 4.11). */
+const firstTime = Date.UTC(2000) / 1000;
+const times = 365 * 86_400;
+
+/** Writes `files` to `out`. Owners are set if this is root. Throws `FarmError` `render.foreign` if there is anything in `out` that this did not write. */
+export function writeRendered(out: string, files: readonly OverlayFile[]): void {
+  const target = resolve(out);
+  const isThere = refuseForeign(target);
+  mkdirSync(dirname(target), { recursive: true });
+  const beside = mkdtempSync(`${target}.new-`);
+  try {
+    const lines = files.map((file) => writeFile(beside, file));
+    writeFileSync(`${beside}/${manifestName}`, lines.join(''), { mode: 0o600 });
+    lutimesSync(`${beside}/${manifestName}`, firstTime, firstTime);
+    finish(Buffer.from(beside));
+    if (!isThere) renameSync(beside, target);
+    else swap(beside, target);
+  } catch (error) {
+    rmSync(beside, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function swap(beside: string, target: string): void {
+  const old = mkdtempSync(`${target}.old-`);
+  renameSync(target, `${old}/tree`);
+  try {
+    renameSync(beside, target);
+  } catch (error) {
+    renameSync(`${old}/tree`, target);
+    throw error;
+  } finally {
+    rmSync(old, { recursive: true });
+  }
+}
+
+/** Its line of the manifest. */
+function writeFile(top: string, { path, mode, uid, gid, body }: OverlayFile): string {
+  const at = Buffer.from(`${top}/${path}`, 'latin1');
+  const directory = Buffer.from(dirname(`${top}/${path}`), 'latin1');
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  if (body.kind === 'symlink') symlinkSync(body.target, at);
+  else if (body.kind === 'bytes') writeFileSync(at, body.bytes, { mode: 0o600, flag: 'wx' });
+  else copyFileSync(body.path, at);
+  if (process.getuid?.() === 0) lchownSync(at, uid, gid);
+  if (body.kind !== 'symlink') chmodSync(at, mode);
+  const sum = sumOf(at);
+  const time = firstTime + (Number.parseInt(sum.slice(0, 8), 16) % times);
+  lutimesSync(at, time, time);
+  return `${modeText(at)} ${sum} ${Buffer.from(path, 'latin1').toString()}\n`;
+}
+
+/** Modes and times of directories, whatever the umask; a directory's time comes from the names in it. */
+function finish(directory: Buffer): void {
+  const hash = createHash('sha256');
+  for (const entry of readdirSync(directory, { withFileTypes: true, encoding: 'buffer' }).sort((a, b) => Buffer.compare(a.name, b.name))) {
+    if (entry.isDirectory()) finish(child(directory, entry.name));
+    hash.update(entry.name).update('\0');
+  }
+  chmodSync(directory, 0o755);
+  const time = firstTime + (hash.digest().readUInt32BE(0) % times);
+  lutimesSync(directory, time, time);
+}
+
+function child(directory: Buffer, name: Buffer): Buffer {
+  return Buffer.concat([directory, Buffer.from('/'), name]);
+}
+
+function sumOf(path: Buffer): string {
+  const stat = lstatSync(path);
+  const content = stat.isSymbolicLink() ? readlinkSync(path, { encoding: 'buffer' }) : stat.isFile() ? readFileSync(path) : Buffer.alloc(0);
+  return createHash('sha256').update(content).digest('hex');
+}
+
+function modeText(path: Buffer): string {
+  return (lstatSync(path).mode & 0o177777).toString(8);
+}
+
+/** Whether there is a tree of ours in `target`; false if there is nothing. */
+function refuseForeign(target: string): boolean {
+  let names: readonly string[];
+  try {
+    names = readdirSync(target);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false;
+    if (systemCode(error) === 'ENOTDIR') throw foreign(target, 'it is a file');
+    throw error;
+  }
+  if (names.length === 0) return true;
+  if (!names.includes(manifestName)) throw foreign(target, 'farm render did not write it');
+  const listed = new Set(readFileSync(`${target}/${manifestName}`, 'utf8').split('\n'));
+  const others = changedBelow(Buffer.from(target), '', listed);
+  const [first] = others;
+  if (first !== undefined) throw foreign(target, `${first}${others.length === 1 ? ' was' : ` and ${others.length - 1} more were`} put there or changed since`);
+  return true;
+}
+
+function changedBelow(directory: Buffer, above: string, listed: ReadonlySet<string>): readonly string[] {
+  return readdirSync(directory, { withFileTypes: true, encoding: 'buffer' }).flatMap((entry) => {
+    const path = `${above}${entry.name.toString()}`;
+    const at = child(directory, entry.name);
+    if (entry.isDirectory()) return changedBelow(at, `${path}/`, listed);
+    return path === manifestName || listed.has(`${modeText(at)} ${sumOf(at)} ${path}`) ? [] : [path];
+  });
+}
+
+function foreign(target: string, why: string): FarmError {
+  return new FarmError('render.foreign', `${target} is not overwritten: ${why}`, 'name another directory, or remove this one yourself');
+}
