@@ -4,7 +4,7 @@ import { chmodSync, copyFileSync, createReadStream, mkdirSync, readdirSync, read
 import { join, resolve } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { asideName, bootstrap } from './bootstrap.ts';
-import { type BuiltImage, type ImageManifest, squashfsFile } from './built.ts';
+import { type BuiltImage, type ImageManifest, squashfsFile, versionOf } from './built.ts';
 import { buildInitramfs, kernelRelease } from './initramfs.ts';
 import { loaderContents, placeLoaders, placeNetBootImage } from './loaders.ts';
 import { formatMtree } from './mtree.ts';
@@ -196,12 +196,6 @@ async function hashContents(building: string): Promise<ImageManifest['contents']
     contents[name] = { sha256: hash.digest('hex'), size: statSync(join(building, name)).size };
   }
   return contents;
-}
-
-/** Twelve hex digits that name the contents: 48 bits, so two of a site's images never share them by chance. */
-function versionOf(contents: ImageManifest['contents']): string {
-  const lines = Object.entries(contents).map(([name, { sha256 }]) => `${sha256}  ${name}\n`);
-  return createHash('sha256').update(lines.join('')).digest('hex').slice(0, 12);
 }
 
 /** Package and version from dpkg's own record (deb-control(5) paragraphs). */
