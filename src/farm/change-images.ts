@@ -1,6 +1,6 @@
 // Changes of the images on disk: which version is current, versions removed, images copied and renamed. Every one is a rename(2), and
 // has the image's build directory, so that builds and these never meet; a server that runs goes on with the versions its nodes booted.
-import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { syncDirectory } from '../base/journal.ts';
@@ -130,16 +130,20 @@ export async function copyVersion(farm: string, reference: string, to: string): 
   const target = join(imagesDirectory(farm), newImageName(to));
   if (from.image === to)
     throw new FarmError('image.exists', `${to} is the image itself`, `take another name, or make it current: farm image use ${to}/${from.version}`);
+  // Of both: a version that is removed while cp(1) reads it would be copied in part.
+  const source = openBuildDirectory(join(imagesDirectory(farm), from.image));
   const isNew = !existsSync(target);
-  if (isNew) mkdirSync(target);
-  const building = openBuildDirectory(target);
+  let building: string | undefined;
   try {
+    building = openBuildDirectory(target);
     await run('cp', ['--archive', '--link', '--', `${from.directory}/.`, building]);
     await publish(building, target, from.version);
   } catch (error) {
-    removeTree(building);
-    if (isNew) rmdirSync(target);
+    if (building !== undefined) removeTree(building);
+    if (isNew && existsSync(target)) rmdirSync(target);
     throw error;
+  } finally {
+    removeTree(source);
   }
   return findVersion(farm, `${to}/${from.version}`);
 }
