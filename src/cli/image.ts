@@ -5,6 +5,10 @@ import { imagesDirectory } from '../farm/directory.ts';
 import { imageKeyFile } from '../farm/node-files.ts';
 import { buildImage } from '../image/build.ts';
 import { makeImageKey, readImageKey } from '../image/sign.ts';
+import { imageCopy, imageGc, imageRemove, imageRename, imageRollback, imageUse } from './image-change.ts';
+import { imageDiff, imageVerify } from './image-check.ts';
+import { imageImport } from './image-import.ts';
+import { imageList } from './image-list.ts';
 import { farmDirectory } from './options.ts';
 import { openProgress } from './progress.ts';
 
@@ -16,7 +20,10 @@ export function imageCommand(): Command {
     .action(async (recipe: string, { sign = false }: { sign?: boolean }, command: Command) => {
       await buildWithProgress(farmDirectory(command), recipe, sign);
     });
-  return new Command('image').description('the root file systems that nodes boot').addCommand(build);
+  const command = new Command('image').description('the root file systems that nodes boot').addCommand(build);
+  const parts = [imageImport(), imageList(), imageUse(), imageRollback(), imageGc(), imageVerify(), imageDiff(), imageCopy(), imageRename(), imageRemove()];
+  for (const part of parts) command.addCommand(part);
+  return command;
 }
 
 /** Builds, showing each step; Ctrl-C ends the build and leaves the old image in place. */

@@ -139,7 +139,8 @@ function printable(path: string): string {
 
 const units = ['K', 'M', 'G', 'T'] as const;
 
-function sizeText(bytes: number): string {
+/** In three digits or so: `1.5G`. */
+export function sizeText(bytes: number): string {
   let value = bytes;
   let unit = '';
   for (const next of units) {

@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
 import { syncDirectory } from '../base/journal.ts';
 import { startHttpServer } from '../boot/http.ts';
-import { readPrivate } from '../tree/private.ts';
+import { PrivateStore, readPrivate } from '../tree/private.ts';
 import { controlSocket, privateDirectory, stateDirectory } from './directory.ts';
 
 /** The resource of the control socket that forgets the private tree named by a POST's body. */
@@ -45,6 +45,20 @@ export function privateTree(farm: string, node: string): PrivateTree {
   const { state, changed } = readPrivate(directory);
   const { bytes, objects } = state.usage;
   return { node, bytes, objects, version: state.start?.version, changed };
+}
+
+/** The version of an image that each private tree was last opened over, by node. Throws `private.unreadable`: what is unknown may be needed. */
+export function recordedVersions(farm: string): ReadonlyMap<string, string> {
+  const versions = new Map<string, string>();
+  for (const node of privateTrees(farm)) {
+    try {
+      const version = PrivateStore.version(privateDirectory(farm, node));
+      if (version !== undefined) versions.set(node, version);
+    } catch (error) {
+      throw new FarmError('private.unreadable', `the private tree of ${node} cannot be read: ${sentence(error)}`, 'check the disk', error);
+    }
+  }
+  return versions;
 }
 
 /** Takes the directory of a private tree away, at once and for good. */

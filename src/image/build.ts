@@ -1,17 +1,18 @@
 // Builds a node image from a recipe: packages, root with its manifest and packed, kernel, initramfs and boot loaders, published as one version.
-import { createHash, type KeyObject } from 'node:crypto';
-import { chmodSync, copyFileSync, createReadStream, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import type { KeyObject } from 'node:crypto';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { asideName, bootstrap } from './bootstrap.ts';
-import { type BuiltImage, type ImageManifest, squashfsFile } from './built.ts';
+import { type BuiltImage, squashfsFile } from './built.ts';
 import { buildInitramfs, kernelRelease } from './initramfs.ts';
-import { loaderContents, placeLoaders, placeNetBootImage } from './loaders.ts';
+import { placeLoaders, placeNetBootImage } from './loaders.ts';
 import { formatMtree } from './mtree.ts';
-import { openBuildDirectory, publish, removeTree } from './publish.ts';
+import { openBuildDirectory, removeTree } from './publish.ts';
 import { loadRecipe, type Recipe } from './recipe.ts';
 import { RootWriter } from './root.ts';
-import { publicModulus, signatureSuffix, signFile } from './sign.ts';
+import { seal } from './seal.ts';
+import { publicModulus } from './sign.ts';
 import { packSquashfs, requireSquashTools } from './squash.ts';
 import { unpack } from './unpack.ts';
 
@@ -71,25 +72,18 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     const boot = await makeBootFiles(recipe, options.signingKey, building, aside, (detail) => stage(4, { detail }), options.signal);
     removeTree(aside);
     stage(5);
-    if (options.signingKey !== undefined) await signContents(options.signingKey, building);
-    const contents = await hashContents(building);
-    const version = versionOf(contents);
-    const manifest: ImageManifest = {
+    const about = {
       name: recipe.name,
-      format: 1,
       suite: recipe.suite,
       epoch: recipe.epoch,
       kernel: boot.kernel,
-      contents,
       root: { paths: entries.length, bytes },
       initramfs: boot.initramfs,
       packages: installedPackages(building),
       bootPackages: boot.packages,
       lostAttributes,
     };
-    writeFileSync(join(building, 'manifest.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
-    options.signal.throwIfAborted();
-    return { name: recipe.name, version, directory: await publish(building, imageDirectory, version), manifest };
+    return await seal(building, imageDirectory, about, options.signingKey, options.signal);
   } catch (error) {
     removeTree(building);
     throw error;
@@ -178,34 +172,8 @@ async function makeBootFiles(
   };
 }
 
-/** Signs what nodes load from the image. Loaders check none of it; docs/decisions/signatures.md says who does. */
-async function signContents(key: KeyObject, building: string): Promise<void> {
-  for (const name of ['kernel', 'initramfs', squashfsFile]) {
-    writeFileSync(join(building, `${name}${signatureSuffix}`), await signFile(key, join(building, name)));
-  }
-}
-
-/** Hash and size of every file but those in root/, whose hashes are in root.mtree. */
-async function hashContents(building: string): Promise<ImageManifest['contents']> {
-  const signatures = readdirSync(building).filter((name) => name.endsWith(signatureSuffix));
-  const names = ['root.mtree', squashfsFile, 'kernel', 'initramfs', ...signatures, ...loaderContents(building)].sort();
-  const contents: Record<string, ImageManifest['contents'][string]> = {};
-  for (const name of names) {
-    const hash = createHash('sha256');
-    for await (const chunk of createReadStream(join(building, name))) hash.update(chunk);
-    contents[name] = { sha256: hash.digest('hex'), size: statSync(join(building, name)).size };
-  }
-  return contents;
-}
-
-/** Twelve hex digits that name the contents: 48 bits, so two of a site's images never share them by chance. */
-function versionOf(contents: ImageManifest['contents']): string {
-  const lines = Object.entries(contents).map(([name, { sha256 }]) => `${sha256}  ${name}\n`);
-  return createHash('sha256').update(lines.join('')).digest('hex').slice(0, 12);
-}
-
 /** Package and version from dpkg's own record (deb-control(5) paragraphs). */
-function installedPackages(building: string): Record<string, string> {
+export function installedPackages(building: string): Record<string, string> {
   const packages: Record<string, string> = {};
   for (const paragraph of readFileSync(join(building, 'root/var/lib/dpkg/status'), 'utf8').split('\n\n')) {
     const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, 'm').exec(paragraph)?.[1];

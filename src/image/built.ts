@@ -1,4 +1,5 @@
 // An image as it lies on disk, `<images>/<name>/<version>/`, never changed once it is there, and what its manifest.json says.
+import { createHash } from 'node:crypto';
 
 interface FileContent {
   /** 64 hex digits. */
@@ -36,4 +37,10 @@ export interface BuiltImage {
   /** `<images>/<name>/<version>`: root/, root.mtree, root.squashfs, kernel, initramfs, loaders/, manifest.json; NAME.sig beside what is signed. */
   readonly directory: string;
   readonly manifest: ImageManifest;
+}
+
+/** Twelve hex digits that name the contents: 48 bits, so two of a site's images never share them by chance. */
+export function versionOf(contents: ImageManifest['contents']): string {
+  const lines = Object.entries(contents).map(([name, { sha256 }]) => `${sha256}  ${name}\n`);
+  return createHash('sha256').update(lines.join('')).digest('hex').slice(0, 12);
 }

@@ -1,28 +1,43 @@
 // Makes a new image version appear whole or not at all: built in a directory beside, synced, renamed, and `current` replaced by rename.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { FarmError, systemCode } from '../base/errors.ts';
+import { syncDirectory } from '../base/journal.ts';
 import { run } from '../base/processes.ts';
 
 const prefix = '.build-';
 
 /**
- * Makes `<imageDirectory>/.build-PID-START` after removing what interrupted builds left. Throws `FarmError` `image.busy` if one is being
- * built. A process is told by number and start time, so that a leftover is known for one after a reboot too.
+ * Makes `<imageDirectory>/.build-PID-START` after removing what interrupted builds left. It is the image's lock as well: throws `FarmError`
+ * `image.busy` while another process has one. A process is told by number and start time, so that a leftover is known for one after a reboot too.
  */
 export function openBuildDirectory(imageDirectory: string): string {
   mkdirSync(imageDirectory, { recursive: true });
-  for (const name of readdirSync(imageDirectory)) {
-    if (!name.startsWith(prefix)) continue;
-    const [pid, start] = name.slice(prefix.length).split('-');
-    if (start !== undefined && startTime(Number(pid)) === start) {
-      throw new FarmError('image.busy', `process ${pid} is building this image (${join(imageDirectory, name)})`, 'wait until it has ended');
-    }
-    removeTree(join(imageDirectory, name));
+  const { builder, abandoned } = unfinished(imageDirectory);
+  if (builder !== undefined) {
+    const { pid, name } = builder;
+    throw new FarmError('image.busy', `process ${pid} is building or changing this image (${join(imageDirectory, name)})`, 'wait until it has ended');
   }
+  for (const name of abandoned) removeTree(join(imageDirectory, name));
   const directory = join(imageDirectory, `${prefix}${process.pid}-${startTime(process.pid)}`);
   mkdirSync(directory, { mode: 0o755 });
   return directory;
+}
+
+/** What is in an image's directory and no version yet: of a build that goes on, and names of what interrupted ones left. */
+export function unfinished(imageDirectory: string): {
+  readonly builder: { readonly pid: string; readonly name: string } | undefined;
+  readonly abandoned: readonly string[];
+} {
+  let builder: { readonly pid: string; readonly name: string } | undefined;
+  const abandoned: string[] = [];
+  for (const name of readdirSync(imageDirectory)) {
+    if (!name.startsWith(prefix)) continue;
+    const [pid = '', start] = name.slice(prefix.length).split('-');
+    if (start !== undefined && startTime(Number(pid)) === start) builder = { pid, name };
+    else abandoned.push(name);
+  }
+  return { builder, abandoned };
 }
 
 /** When a process started, in clock ticks since boot: field 22 of proc_pid_stat(5). Undefined if there is no such process. */
@@ -73,16 +88,36 @@ export async function publish(buildDirectory: string, imageDirectory: string, ve
     renameSync(buildDirectory, directory);
     syncDirectory(imageDirectory);
   }
-  const link = join(imageDirectory, `${prefix}current`);
-  rmSync(link, { force: true });
-  symlinkSync(version, link);
-  renameSync(link, join(imageDirectory, 'current'));
-  syncDirectory(imageDirectory);
+  makeCurrent(imageDirectory, version);
   return directory;
 }
 
-function syncDirectory(directory: string): void {
-  const fd = openSync(directory, 'r');
-  fsyncSync(fd);
-  closeSync(fd);
+/** The links of an image's directory to one of its versions: what nodes boot, and what they booted before that. */
+type VersionLink = 'current' | 'previous';
+
+/** The version that a link names; undefined if there is none. */
+export function linkedVersion(imageDirectory: string, name: VersionLink): string | undefined {
+  try {
+    return readlinkSync(join(imageDirectory, name));
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Makes a version the current one, at once; the one that was is remembered as `previous`. For whoever has the image's build directory. */
+export function makeCurrent(imageDirectory: string, version: string): void {
+  const before = linkedVersion(imageDirectory, 'current');
+  if (before === version) return;
+  replaceLink(imageDirectory, 'current', version);
+  // Second: after a crash in between there is no way back, but nothing wrong either.
+  if (before !== undefined) replaceLink(imageDirectory, 'previous', before);
+  syncDirectory(imageDirectory);
+}
+
+function replaceLink(imageDirectory: string, name: VersionLink, version: string): void {
+  const link = join(imageDirectory, `${prefix}${name}`);
+  rmSync(link, { force: true });
+  symlinkSync(version, link);
+  renameSync(link, join(imageDirectory, name));
 }

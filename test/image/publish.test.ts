@@ -20,7 +20,8 @@ describe('a new version of an image', () => {
     expect(readlinkSync(join(image, 'current'))).toBe('aaaaaaaaaaaa');
     await publish(second, image, 'bbbbbbbbbbbb');
     expect(readFileSync(join(image, 'current/kernel'), 'utf8')).toBe('two');
-    expect(readdirSync(image).sort()).toEqual(['aaaaaaaaaaaa', 'bbbbbbbbbbbb', 'current']);
+    expect(readdirSync(image).sort()).toEqual(['aaaaaaaaaaaa', 'bbbbbbbbbbbb', 'current', 'previous']);
+    expect(readlinkSync(join(image, 'previous'))).toBe('aaaaaaaaaaaa');
   });
 
   test('that is there already stays as it is, for it may be in use', async () => {
@@ -44,7 +45,7 @@ describe('a new version of an image', () => {
 
   test('waits for nobody: a second build of the same image is refused while the first runs', () => {
     const building = openBuildDirectory(image);
-    expect(() => openBuildDirectory(image)).toThrow(`process ${process.pid} is building this image`);
+    expect(() => openBuildDirectory(image)).toThrow(`process ${process.pid} is building or changing this image`);
     expect(existsSync(building)).toBe(true);
   });
 });
