@@ -44,8 +44,8 @@ export const stability = 1.3;
 const residency = 3000;
 /** ... up to this: who has moved often gains little by one more move. */
 const residencyMax = 60_000;
-/** A job does not go back to where it came from for this long, ms. */
-const returnAfter = 60_000;
+/** A job does not go back to a node that it has left for this long, ms. */
+export const returnAfter = 300_000;
 /** Pressure at which paging has begun although the numbers say that there is memory, percent of time. */
 const pressureMost = 10;
 /** What a target of memory ushering must have left after, as a part of the job: it is not to be short itself next. */
@@ -117,7 +117,7 @@ function mayMove(job: Job, own: Own, now: number): boolean {
 }
 
 function comesBack(job: Job, to: number, now: number): boolean {
-  return job.cameFrom === to && now - job.since < returnAfter;
+  return job.left.some(({ node, at }) => node === to && now - at < returnAfter);
 }
 
 /** Jobs that their home has called go there, whatever it costs; the deputy is there, so it cannot refuse. */
@@ -202,11 +202,23 @@ function lighten(situation: Situation): Decision | undefined {
   const moving = movable.filter((job) => pays(job, own));
   for (const job of [...secondFirst(moving.filter(({ home }) => home !== own.id)), ...secondFirst(moving.filter(({ home }) => home === own.id))]) {
     const best = cheapest(job, situation, stability);
-    if (best !== undefined && !comesBack(job, best.view.id, now) && gain(job, best, situation, stability) > 0) {
+    if (best !== undefined && !comesBack(job, best.view.id, now) && helps(job, best, situation) && gain(job, best, situation, stability) > 0) {
       return { kind: 'move', job: job.id, to: best.view.id, reason: 'cost' };
     }
   }
   return undefined;
+}
+
+/** Whether anybody runs faster after: programs wait for a processor here, or the job itself is faster there. Else a lower cost is one on paper. */
+function helps(job: Job, { machine }: Target, { own, self }: Situation): boolean {
+  const there = plus(machine, demandAt(job, machine.id));
+  return self.wanted > own.cpus || pace(job, there) > pace(job, self);
+}
+
+/** How fast `job` runs on `machine`, which it is counted on. */
+function pace(job: Job, { id, speed, cpus, wanted }: Machine): number {
+  const messages = 1 + (job.traffic.node === id ? 0 : job.traffic.ratio * remotePenalty);
+  return (speed * Math.min(1, cpus / wanted)) / messages;
 }
 
 /** How many jobs of one kind are looked at in a round: equal ones have equal answers. */

@@ -1,6 +1,7 @@
 // Opportunity cost: processor and memory in one currency. Amir, Awerbuch, Barak, Borgstrom, Keren: "An Opportunity Cost Approach for Job Assignment in a
-// Scalable Computing Cluster", IEEE TPDS 11(7), 2000. A machine costs the sum over its resources of n^(used / most), n machines in the cluster.
-import { loadUnits } from './load.ts';
+// Scalable Computing Cluster", IEEE TPDS 11(7), 2000. A machine costs the sum over its resources of n^(used / most), n machines in the cluster. Ours counts
+// the processor's part as often as the machine is larger than the mean: else two jobs share a fast machine next to a slow idle one.
+import { loadUnits, standardSpeed } from './load.ts';
 
 export interface Machine {
   readonly id: number;
@@ -27,24 +28,33 @@ export interface Scale {
   readonly nodes: number;
   /** The load that counts as full: load has no upper end, so it is the smallest power of two above the largest that is seen. */
   readonly loadMost: number;
+  /** Standard processors of the mean machine. */
+  readonly meanCapacity: number;
 }
 
 export function load({ wanted, cpus, speed }: Machine): number {
   return loadUnits(wanted, cpus, speed);
 }
 
+/** In standard processors. */
+function capacity({ cpus, speed }: Machine): number {
+  return (cpus * speed) / standardSpeed;
+}
+
+/** `machines`: at least one. */
 export function scaleOf(nodes: number, machines: readonly Machine[]): Scale {
   // 100 units is one job on the standard machine: of idle machines the scale is that of the first job.
   const largest = machines.reduce((most, machine) => Math.max(most, load(machine)), 100);
-  return { nodes: Math.max(2, nodes), loadMost: 2 ** (Math.floor(Math.log2(largest)) + 1) };
+  const all = machines.reduce((total, machine) => total + capacity(machine), 0);
+  return { nodes: Math.max(2, nodes), loadMost: 2 ** (Math.floor(Math.log2(largest)) + 1), meanCapacity: all / machines.length };
 }
 
 /** Infinity where memory does not suffice. */
-export function cost(machine: Machine, { nodes, loadMost }: Scale): number {
+export function cost(machine: Machine, { nodes, loadMost, meanCapacity }: Scale): number {
   const { total, usable } = machine.memory;
   if (usable < 0) return Number.POSITIVE_INFINITY;
   const used = total === 0 ? 0 : 1 - usable / total;
-  return nodes ** (load(machine) / loadMost) + nodes ** used;
+  return (capacity(machine) / meanCapacity) * nodes ** (load(machine) / loadMost) + nodes ** used;
 }
 
 export function plus(machine: Machine, demand: Demand): Machine {

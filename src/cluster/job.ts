@@ -24,8 +24,8 @@ export interface Job {
   /** When it came to this node (or began), ms of this node's clock. */
   readonly since: number;
   readonly moves: number;
-  /** The node it came here from, undefined of one that began here. */
-  readonly cameFrom: number | undefined;
+  /** Nodes that it has left and when, ms of this node's clock; the driver translates as the job arrives and drops what is old. */
+  readonly left: readonly { readonly node: number; readonly at: number }[];
   /** mosrun -L, nomig, or its `lock` file. */
   readonly locked: boolean;
   /** Why it cannot move now (`why PID`), in the words for people. */

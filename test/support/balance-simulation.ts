@@ -168,7 +168,10 @@ export function simulate(options: BalanceOptions): Outcome {
   };
   const begin = (from: SimulatedNode, to: SimulatedNode, id: string): void => {
     const running = from.jobs.get(id);
-    if (running === undefined) return happen(from, { kind: 'failed', to: to.id });
+    if (running === undefined) {
+      happen(from, { kind: 'failed', to: to.id });
+      return;
+    }
     const { total, frozen } = moveTime(running.job, bandwidth);
     transfers.add({ from, to, running, freezeAt: now + total - frozen, doneAt: now + total });
     happen(to, { kind: 'begun', from: from.id });
@@ -185,7 +188,7 @@ export function simulate(options: BalanceOptions): Outcome {
     const leftAt = running.been.get(at.id);
     if (leftAt !== undefined && now - leftAt < pingPongWithin) pingPongs += 1;
     running.been.set(from, now);
-    running.job = { ...running.job, since: now, cameFrom: from, moves: running.job.moves + 1 };
+    running.job = { ...running.job, since: now, left: [...running.job.left, { node: from, at: now }], moves: running.job.moves + 1 };
     running.frozen = false;
     migrations += 1;
     at.jobs.set(id, running);
@@ -210,7 +213,7 @@ export function simulate(options: BalanceOptions): Outcome {
   const start = (index: number, { home, work, memory }: Arrival): void => {
     const place = node(home);
     const id = `${home}:${index}`;
-    const fresh = { locked: false, cantMove: [], allowed: undefined, recalled: false, cameFrom: undefined, moves: 0, used: 0, since: now };
+    const fresh = { locked: false, cantMove: [], allowed: undefined, recalled: false, left: [], moves: 0, used: 0, since: now };
     const job: Job = { id, home, cpu: 1, memory, dirtyRate, traffic: { node: home, ratio: 0 }, ...fresh };
     const at = policy === 'place' ? placeFor(place, job) : place;
     at.jobs.set(id, { index, job, left: work, frozen: false, been: new Map() });
@@ -294,19 +297,23 @@ export function ideal(
       next += 1;
     }
     const rate = (capacity[Math.min(active.size, nodes)] ?? 0) / active.size;
-    let soonest = Number.POSITIVE_INFINITY;
-    for (const left of active.values()) soonest = Math.min(soonest, left);
+    const soonest = [...active.values()].reduce((least, left) => Math.min(least, left), Number.POSITIVE_INFINITY);
     const step = Math.min(soonest / rate, (arrivals[next]?.at ?? Number.POSITIVE_INFINITY) - now);
     now += step;
-    for (const [index, left] of active) {
-      if (left - step * rate > 1e-6) active.set(index, left - step * rate);
-      else {
-        active.delete(index);
-        responses[index] = now - (arrivals[index]?.at ?? 0);
-      }
-    }
+    for (const index of served(active, step * rate)) responses[index] = now - (arrivals[index]?.at ?? 0);
   }
   return { responses, makespan: now };
+}
+
+/** Takes `work` off each, and those that are done out. */
+function served(active: Map<number, number>, work: number): readonly number[] {
+  const ended: number[] = [];
+  for (const [index, left] of active) {
+    if (left - work > 1e-6) active.set(index, left - work);
+    else ended.push(index);
+  }
+  for (const index of ended) active.delete(index);
+  return ended;
 }
 
 /** Jobs that come at random, to random nodes, so that `part` of all processors' time is wanted. Work is exponential. */
