@@ -22,30 +22,31 @@ function words(effects: readonly MoveEffect[]): string {
     .join(' ');
 }
 
+type Side = 'source' | 'target';
+
+/** What `side` hears from the other, or what happens to it. */
+function eventOf(side: Side, what: MoveEvent | MoveMessage['kind'] | 'tick', verdict: () => undefined | 'load'): MoveEvent {
+  if (typeof what !== 'string') return what;
+  if (what === 'tick') return { kind: 'tick' };
+  return { kind: 'heard', from: side === 'source' ? 2 : 1, message: messageOf(what), verdict };
+}
+
+function messageOf(kind: MoveMessage['kind']): MoveMessage {
+  const move = { from: 1, incarnation: 7, serial: 1 };
+  if (kind === 'offer') return { kind, move, offered: offered('j') };
+  return kind === 'refuse' ? { kind, move, why: 'late' } : { kind, move };
+}
+
 describe('a move', () => {
   /** Two nodes and the messages between them in order; returns what was done, source left, target right. */
-  function play(
-    steps: readonly (readonly ['source' | 'target', MoveEvent | MoveMessage['kind'] | 'tick', number?])[],
-    verdict: () => undefined | 'load' = yes,
-  ): string[] {
+  function play(steps: readonly (readonly [Side, MoveEvent | MoveMessage['kind'] | 'tick', number?])[], verdict: () => undefined | 'load' = yes): string[] {
     let [source, target] = [noMoves(1, 7), noMoves(2, 7)];
-    const done: string[] = [];
-    for (const [side, what, at = 0] of steps) {
-      const move = { from: 1, incarnation: 7, serial: 1 };
-      const message =
-        what === 'offer'
-          ? { kind: what, move, offered: offered('j') }
-          : what === 'refuse'
-            ? { kind: what, move, why: 'late' as const }
-            : { kind: what as 'accept', move };
-      const event: MoveEvent =
-        typeof what !== 'string' ? what : what === 'tick' ? { kind: 'tick' } : { kind: 'heard', from: side === 'source' ? 2 : 1, message, verdict };
-      const step = advance(side === 'source' ? source : target, event, at);
+    return steps.map(([side, what, at = 0]) => {
+      const step = advance(side === 'source' ? source : target, eventOf(side, what, verdict), at);
       if (side === 'source') source = step.moves;
       else target = step.moves;
-      done.push(`${side}: ${words(step.effects)}`);
-    }
-    return done;
+      return `${side}: ${words(step.effects)}`;
+    });
   }
   const begin = ['source', { kind: 'offer', to: 2, offered: offered('j') }] as const;
   const agreed = [begin, ['target', 'offer'], ['source', 'accept'], ['target', { kind: 'begun', from: 1 }]] as const;
@@ -186,26 +187,35 @@ class World {
   }
 }
 
+/** Proposals, transfers that may break, ticks, and letters that are lost, doubled and late. */
+function disturb(world: World, random: () => number): void {
+  const some = (count: number) => Math.floor(random() * count);
+  for (let step = 0; step < 300; step += 1) {
+    const choice = some(100);
+    if (choice < 15) world.propose('abcd'[some(4)] ?? 'a', 1 + some(3));
+    else if (choice < 30) world.transfer(some(5) === 0);
+    else if (choice < 40) world.tick(1000 + some(3000));
+    else if (choice < 55) world.mail.splice(some(world.mail.length), 1);
+    else world.deliver(some(world.mail.length), some(5) === 0, some(6) === 0 ? no : yes);
+  }
+}
+
+/** A network that carries everything, for long enough. */
+function settle(world: World): void {
+  for (let round = 0; round < 40; round += 1) {
+    while (world.mail.length > 0) world.deliver(0, false, yes);
+    while (world.transfers.length > 0) world.transfer(false);
+    world.tick(1000);
+  }
+}
+
 test('no job is lost or doubled, and each runs in the end, whatever is lost, doubled, reordered or breaks', () => {
   let moved = 0;
   fc.assert(
     fc.property(fc.integer(), (seed) => {
-      const random = seeded(seed);
-      const some = (count: number) => Math.floor(random() * count);
       const world = new World();
-      for (let step = 0; step < 300; step += 1) {
-        const choice = some(100);
-        if (choice < 15) world.propose('abcd'[some(4)] ?? 'a', 1 + some(3));
-        else if (choice < 30) world.transfer(some(5) === 0);
-        else if (choice < 40) world.tick(1000 + some(3000));
-        else if (choice < 55) world.mail.splice(some(world.mail.length), 1);
-        else world.deliver(some(world.mail.length), some(5) === 0, some(6) === 0 ? no : yes);
-      }
-      for (let round = 0; round < 40; round += 1) {
-        while (world.mail.length > 0) world.deliver(0, false, yes);
-        while (world.transfers.length > 0) world.transfer(false);
-        world.tick(1000);
-      }
+      disturb(world, seeded(seed));
+      settle(world);
       for (const copies of world.copies.values()) expect([...copies].join()).toMatch(/^\d$/);
       for (const moves of world.nodes.values()) expect([1, 2, 3].filter((id) => busyWith(moves, id))).toEqual([]);
       moved += world.moved;
