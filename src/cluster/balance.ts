@@ -45,7 +45,7 @@ const residency = 3000;
 /** ... up to this: who has moved often gains little by one more move. */
 const residencyMax = 60_000;
 /** A job does not go back to a node that it has left for this long, ms. */
-export const returnAfter = 300_000;
+const returnAfter = 300_000;
 /** Pressure at which paging has begun although the numbers say that there is memory, percent of time. */
 const pressureMost = 10;
 /** What a target of memory ushering must have left after, as a part of the job: it is not to be short itself next. */
