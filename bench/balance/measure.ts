@@ -82,7 +82,8 @@ function table(titles: readonly string[], rows: readonly (readonly (string | num
 }
 
 function over(value: number, best: number): string {
-  return `+${(100 * (value / best - 1)).toFixed(1)} %`;
+  const tenths = Math.round(1000 * (value / best - 1));
+  return `${tenths < 0 ? '' : '+'}${(tenths / 10).toFixed(1)} %`;
 }
 
 function mean(values: readonly number[]): number {
