@@ -16,6 +16,7 @@ import { mapCommand } from './map.ts';
 import { nginxCommand } from './nginx.ts';
 import { nodeCommand } from './node.ts';
 import { version } from './package.ts';
+import { powerCommand } from './power.ts';
 import { privateCommand } from './private.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
@@ -40,6 +41,7 @@ for (const add of [
   topCommand,
   ctlCommand,
   bootCommand,
+  powerCommand,
   leasesCommand,
   privateCommand,
   mapCommand,
