@@ -12,6 +12,7 @@ import { imageCommand } from './image.ts';
 import { initCommand } from './init.ts';
 import { labCommand } from './lab.ts';
 import { leasesCommand } from './leases.ts';
+import { logCommand } from './log.ts';
 import { mapCommand } from './map.ts';
 import { nginxCommand } from './nginx.ts';
 import { nodeCommand } from './node.ts';
@@ -20,6 +21,7 @@ import { powerCommand } from './power.ts';
 import { privateCommand } from './private.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
+import { sshCommand } from './ssh.ts';
 import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
 
@@ -39,9 +41,11 @@ for (const add of [
   serveCommand,
   statusCommand,
   topCommand,
+  logCommand,
   ctlCommand,
   bootCommand,
   powerCommand,
+  sshCommand,
   leasesCommand,
   privateCommand,
   mapCommand,
