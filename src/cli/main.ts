@@ -13,6 +13,7 @@ import { initCommand } from './init.ts';
 import { labCommand } from './lab.ts';
 import { leasesCommand } from './leases.ts';
 import { logCommand } from './log.ts';
+import { manCommand } from './man.ts';
 import { mapCommand } from './map.ts';
 import { nginxCommand } from './nginx.ts';
 import { nodeCommand } from './node.ts';
@@ -56,6 +57,7 @@ for (const add of [
   labCommand,
   demoCommand,
   completionCommand,
+  manCommand,
 ]) {
   for (const command of [add()].flat()) program.addCommand(command.copyInheritedSettings(program));
 }

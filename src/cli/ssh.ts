@@ -19,7 +19,7 @@ interface SshOptions extends ExcludeOption {
 const heldMax = 4 << 20;
 
 export function sshCommand(): Command {
-  return withExclude(new Command('ssh').description('run a command on nodes at once: farm ssh NODES -- COMMAND'))
+  return withExclude(new Command('ssh').description('run a command on nodes at once, farm ssh NODES -- COMMAND; ends with the largest status'))
     .argument('<nodes>', nodesArgument)
     .argument('<words...>', "the command, behind -- ; each node's shell reads it")
     .option('--fold', 'wait for all, and print what several say alike once: n[1-4]: ...')
