@@ -25,6 +25,7 @@ import { serveCommand } from './serve.ts';
 import { sshCommand } from './ssh.ts';
 import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
+import { unitCommand } from './unit.ts';
 
 const program = new Command('farm')
   .description('Turns a pile of diskless PCs and this server into one cluster.')
@@ -58,6 +59,7 @@ for (const add of [
   demoCommand,
   completionCommand,
   manCommand,
+  unitCommand,
 ]) {
   for (const command of [add()].flat()) program.addCommand(command.copyInheritedSettings(program));
 }
