@@ -1,4 +1,5 @@
 // farm status --watch: on a terminal the table over and over until q; elsewhere a line for each change until a signal.
+import { sentence } from '../base/errors.ts';
 import { openFullScreen } from '../base/full-screen.ts';
 import type { FarmStatus } from '../farm/status.ts';
 import { changeText, statusChanges } from '../farm/status-changes.ts';
@@ -14,17 +15,18 @@ export interface StatusWatch {
   readonly json: boolean;
 }
 
-/** Settles when the user has had enough, or with what `ask` throws. */
+/** Settles when the user has had enough. What `ask` throws at first ends it; later it is shown, for a server may restart and an edit be half done. */
 export async function watchStatus({ ask, text, json }: StatusWatch): Promise<void> {
   const { stdin, stdout } = process;
   const onScreen = stdin.isTTY && stdout.isTTY && !json;
   let status = await ask();
-  await new Promise<void>((settle, reject) => {
+  let trouble: string | undefined;
+  await new Promise<void>((settle) => {
     const full = onScreen ? openFullScreen(stdin, stdout, (key) => isEnd(key) && end(), draw) : undefined;
     function draw(): void {
       if (full === undefined) return;
       const { columns, rows } = full.size();
-      full.draw(screenLines(text(status, Date.now()), columns, rows));
+      full.draw(screenLines(`${trouble === undefined ? '' : `${trouble}\n\n`}${text(status, Date.now())}`, columns, rows));
     }
     const tell = (before: FarmStatus | undefined): void => {
       const time = new Date().toISOString();
@@ -32,12 +34,11 @@ export async function watchStatus({ ask, text, json }: StatusWatch): Promise<voi
         stdout.write(json ? `${JSON.stringify({ time, ...change })}\n` : `${time.slice(0, 19)}Z  ${changeText(change)}\n`);
       }
     };
-    const end = (error?: unknown): void => {
+    const end = (): void => {
       clearInterval(ticking);
       full?.close();
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, end);
-      if (error instanceof Error) reject(error);
-      else settle();
+      settle();
     };
     let isAsking = false;
     const ticking = setInterval(() => {
@@ -47,11 +48,17 @@ export async function watchStatus({ ask, text, json }: StatusWatch): Promise<voi
         .then((fresh) => {
           const before = status;
           status = fresh;
+          trouble = undefined;
           if (full === undefined) tell(before);
-          else draw();
-        }, end)
+        })
+        .catch((error: unknown) => {
+          const said = sentence(error);
+          if (full === undefined && said !== trouble) process.stderr.write(`${said}\n`);
+          trouble = said;
+        })
         .finally(() => {
           isAsking = false;
+          draw();
         });
     }, refresh);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end);

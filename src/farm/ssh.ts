@@ -19,7 +19,7 @@ export const unreachable = 255;
 const patience = ['-o', 'ConnectTimeout=10', '-o', 'ServerAliveInterval=10', '-o', 'ServerAliveCountMax=3'];
 
 /** No prompt for a password, no terminal. With the farm's own list of keys another machine at the node's address is refused. */
-export function sshArguments({ name, address }: Pick<Node, 'name' | 'address'>, { user, words, knownHosts }: SshTerms): readonly string[] {
+function sshArguments({ name, address }: Pick<Node, 'name' | 'address'>, { user, words, knownHosts }: SshTerms): readonly string[] {
   const keys =
     knownHosts === undefined
       ? []

@@ -25,7 +25,7 @@ const redfishShape = z.strictObject({
   insecure: z.boolean().optional(),
 });
 
-export const powerShape = z.strictObject({ wol: wolShape.optional(), ipmi: ipmiShape.optional(), redfish: redfishShape.optional() });
+const powerShape = z.strictObject({ wol: wolShape.optional(), ipmi: ipmiShape.optional(), redfish: redfishShape.optional() });
 
 /** The maps below `power`, for complaints. */
 export const powerShapes = { power: powerShape, 'power.wol': wolShape, 'power.ipmi': ipmiShape, 'power.redfish': redfishShape };
