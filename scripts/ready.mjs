@@ -45,6 +45,8 @@ export const interopPackages = [
   'procps',
   'rpcbind',
   'strace',
+  'groff-base',
+  'man-db',
 ];
 
 /** The servers that bench/ compares ours with. */

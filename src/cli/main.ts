@@ -12,17 +12,22 @@ import { imageCommand } from './image.ts';
 import { initCommand } from './init.ts';
 import { labCommand } from './lab.ts';
 import { leasesCommand } from './leases.ts';
+import { logCommand } from './log.ts';
+import { manCommand } from './man.ts';
 import { mapCommand } from './map.ts';
 import { nginxCommand } from './nginx.ts';
 import { nodeCommand } from './node.ts';
 import { overlayCommand } from './overlay.ts';
 import { version } from './package.ts';
+import { powerCommand } from './power.ts';
 import { privateCommand } from './private.ts';
 import { renderCommand } from './render.ts';
 import { exitStatus, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
+import { sshCommand } from './ssh.ts';
 import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
+import { unitCommand } from './unit.ts';
 
 const program = new Command('farm')
   .description('Turns a pile of diskless PCs and this server into one cluster.')
@@ -40,8 +45,11 @@ for (const add of [
   serveCommand,
   statusCommand,
   topCommand,
+  logCommand,
   ctlCommand,
   bootCommand,
+  powerCommand,
+  sshCommand,
   leasesCommand,
   privateCommand,
   mapCommand,
@@ -54,6 +62,8 @@ for (const add of [
   labCommand,
   demoCommand,
   completionCommand,
+  manCommand,
+  unitCommand,
 ]) {
   for (const command of [add()].flat()) program.addCommand(command.copyInheritedSettings(program));
 }

@@ -82,6 +82,7 @@ function valuesOf(node: Node): readonly Value[] {
     boot: profile.boot,
     kernel_args: profile.kernelArgs,
     console_login: profile.consoleLogin,
+    power: profile.power.kind,
   };
   return [
     ...said('id', node.id),

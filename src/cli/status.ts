@@ -9,15 +9,19 @@ import { controlSocket } from '../farm/directory.ts';
 import { readObserved } from '../farm/observatory.ts';
 import { type FarmStatus, farmStatus, type NodeStatus, nothingTold } from '../farm/status.ts';
 import { farmDirectory, table } from './options.ts';
+import { watchStatus } from './status-watch.ts';
 
 const mebibyte = 2 ** 20;
 
 export function statusCommand(): Command {
   return new Command('status')
     .description('show every node: stage, address, last seen')
+    .option('--watch', 'again every second until q; without a terminal a line for each change')
     .option('--json', 'for programs')
-    .action(async (options: { json?: boolean }, command: Command) => {
-      const status = await fetchStatus(farmDirectory(command));
+    .action(async (options: { watch?: boolean; json?: boolean }, command: Command) => {
+      const directory = farmDirectory(command);
+      if (options.watch === true) return watchStatus({ ask: () => fetchStatus(directory), text: statusText, json: options.json === true });
+      const status = await fetchStatus(directory);
       if (options.json === true) console.log(JSON.stringify(status, undefined, 2));
       else process.stdout.write(statusText(status, Date.now()));
     });

@@ -4,6 +4,7 @@ import type { BootAction, LoaderChoice } from '../boot/plan.ts';
 import type { CustomOption, DhcpMode } from '../dhcp/questions.ts';
 import type { Access } from '../nfs/access.ts';
 import type { TagClient } from '../overlay/tags.ts';
+import type { Power } from '../power/setting.ts';
 import type { Quota } from '../tree/room.ts';
 import { bytesText, clientIdText } from './identifiers.ts';
 import type { SharedPath } from './shared.ts';
@@ -83,6 +84,8 @@ export interface Profile {
   /** What its nodes do when nothing else is ordered. */
   readonly boot: BootAction;
   readonly quota: Quota;
+  /** How its nodes are switched on and off. */
+  readonly power: Power;
   /** Where each of the values above comes from, under its key of farm.yaml: `node n1`, `profile gpu` or `default`. */
   readonly origins: Readonly<Record<string, string>>;
   readonly options: readonly FarmOption[];

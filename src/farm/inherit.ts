@@ -1,6 +1,7 @@
 // Profiles that inherit from each other, and nodes that differ from their profile: each value comes from the nearest place that says it.
 import type { z } from 'zod';
 import type { Access } from '../nfs/access.ts';
+import { inheritedPower } from '../power/setting.ts';
 import { type Quota, unlimited } from '../tree/room.ts';
 import type { Complaint } from './complaints.ts';
 import { nearest as meant } from './complaints.ts';
@@ -19,7 +20,7 @@ const defaults = {
   root: 'nfs',
   loader: 'auto',
   boot: 'default',
-} as const satisfies Required<Omit<BootText, 'quota'>>;
+} as const satisfies Required<Omit<BootText, 'quota' | 'power'>>;
 
 /** A profile, or a node, that says some of the values. */
 interface Layer {
@@ -79,7 +80,7 @@ function accessOf({ access, ...rest }: NonNullable<ProfileText['root_access']>):
 
 /** The profile of a node that says some of its values itself; the profile unchanged for all others. */
 export function profileFor(node: string, text: BootText, profile: Profile, texts: FarmText['profiles']): Profile {
-  if (text.quota === undefined && Object.keys(defaults).every((key) => Reflect.get(text, key) === undefined)) return profile;
+  if (text.quota === undefined && text.power === undefined && Object.keys(defaults).every((key) => Reflect.get(text, key) === undefined)) return profile;
   const layers = [profile.name, ...profile.ancestors].flatMap((name) => {
     const each = texts[name];
     return each === undefined ? [] : [{ where: `profile ${name}`, text: each }];
@@ -87,7 +88,7 @@ export function profileFor(node: string, text: BootText, profile: Profile, texts
   return { ...profile, ...valuesOf([{ where: `node ${node}`, text }, ...layers]) };
 }
 
-type Values = Pick<Profile, 'image' | 'kernelArgs' | 'consoleLogin' | 'root' | 'loader' | 'boot' | 'quota' | 'origins'>;
+type Values = Pick<Profile, 'image' | 'kernelArgs' | 'consoleLogin' | 'root' | 'loader' | 'boot' | 'quota' | 'power' | 'origins'>;
 
 function valuesOf(layers: readonly Layer[]): Values {
   const origins: Record<string, string> = {};
@@ -104,7 +105,9 @@ function valuesOf(layers: readonly Layer[]): Values {
   const boot = said('boot') ?? defaults.boot;
   said('quota');
   const quota: Quota = { bytes: part(layers, 'bytes') ?? unlimited.bytes, objects: part(layers, 'objects') ?? unlimited.objects };
-  return { image, kernelArgs, consoleLogin, root, loader, boot, quota, origins };
+  said('power');
+  const power = inheritedPower(layers.flatMap(({ text }) => text.power ?? []));
+  return { image, kernelArgs, consoleLogin, root, loader, boot, quota, power, origins };
 }
 
 /** Each part of a quota is inherited by itself. */

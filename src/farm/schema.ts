@@ -5,6 +5,7 @@ import { FarmError, sentence } from '../base/errors.ts';
 import type { LoaderChoice } from '../boot/plan.ts';
 import { optionNames, parseCustomOption } from '../dhcp/custom-options.ts';
 import { overflowId } from '../nfs/access.ts';
+import { powerSchema, powerShapes } from '../power/setting.ts';
 import { bootActions } from './actions.ts';
 import { nearest } from './complaints.ts';
 import { type FarmOption, type NodeIdentity, nameShape, nfsProcessesMax, type RelayPort } from './farm.ts';
@@ -167,6 +168,7 @@ export const bootShape = z.strictObject({
   loader: loaderSchema.optional(),
   boot: z.enum(bootActions).optional(),
   quota: quotaSchema.optional(),
+  power: powerSchema.optional(),
 });
 
 const profileShape = z.strictObject({
@@ -264,6 +266,7 @@ const shapes: Readonly<Record<string, z.ZodObject>> = {
   'nodes.*': nodeShape,
   'nodes.*.quota': quotaShape,
   'nodes.*.relay_port': relayPortShape,
+  ...Object.fromEntries(['profiles', 'nodes'].flatMap((of) => Object.entries(powerShapes).map(([path, shape]) => [`${of}.*.${path}`, shape]))),
 };
 
 /** The keys that the map at `path` may have. */

@@ -36,6 +36,7 @@ const profile: Profile = {
   loader: 'auto',
   boot: 'default',
   quota: unlimited,
+  power: { kind: 'wol' },
   options: [],
 };
 const network = { name: 'main', server, subnet: { address: ipv4('10.11.0.0'), prefix: 24 } } as unknown as Network;

@@ -73,6 +73,7 @@ describe('farm node show', () => {
   boot                local              node n3
   kernel_args         -                  default
   console_login       false              default
+  power               wol                default
   option ntp-servers  42                 profile gpu
 
 `);
