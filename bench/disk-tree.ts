@@ -13,7 +13,7 @@ const files = Number(count);
 const mebibyte = 1 << 20;
 const pieces = 512;
 
-const base = mkdtempSync(join(where, 'farm-bench-'));
+const base = mkdtempSync(join(where, 'farm-disk-bench-'));
 mkdirSync(join(base, 'tree'));
 const open = () => openDiskTree({ directory: join(base, 'tree'), state: join(base, 'state'), clock: { now: () => Date.now() } });
 let tree = open();

@@ -26,7 +26,7 @@ if (process.env.FARM_BENCH_INSIDE === undefined) {
 } else await measure();
 
 async function measure() {
-  const directory = mkdtempSync(join(tmpdir(), 'farm-bench-dhcp-'));
+  const directory = mkdtempSync(join(tmpdir(), 'farm-dhcp-bench-'));
   for (const [program, ...args] of [...networkCommands, ['mount', '-t', 'tmpfs', 'tmpfs', '/run']]) execFileSync(program, args);
   const server = await startFarm(directory, options.images, nodes, '', { command: options.farm, only: 'dhcp,nfs' });
   try {

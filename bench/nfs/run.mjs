@@ -52,7 +52,7 @@ if (options.help) {
 }
 
 async function compare() {
-  const directory = options.keep === undefined ? mkdtempSync(join(tmpdir(), 'farm-bench-nfs-')) : resolve(options.keep);
+  const directory = options.keep === undefined ? mkdtempSync(join(tmpdir(), 'farm-nfs-bench-')) : resolve(options.keep);
   mkdirSync(directory, { recursive: true });
   for (const [program, ...args] of [...networkCommands, ['mount', '-t', 'tmpfs', 'tmpfs', '/run'], ['rpcbind']]) execFileSync(program, args);
   const root = resolve(options.images, 'debian-13', readlinkSync(join(options.images, 'debian-13', 'current')), 'root');
