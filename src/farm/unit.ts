@@ -6,6 +6,8 @@ export interface UnitTerms {
   readonly program: readonly string[];
   /** undefined: root. */
   readonly user: string | undefined;
+  /** For `systemctl status`: where it is described. */
+  readonly doc?: string;
 }
 
 /** Ports below 1024; frames, ARP and SO_BINDTODEVICE; receive buffers above net.core.rmem_max. */
@@ -14,7 +16,7 @@ const network = ['CAP_NET_BIND_SERVICE', 'CAP_NET_RAW', 'CAP_NET_ADMIN'];
 /** Files of any owner and mode, set-id bits and device files: what nodes keep in shared paths is on the disk as it is. */
 const ownership = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_MKNOD'];
 
-export function unitText(farm: Pick<Farm, 'directory' | 'name' | 'profiles'>, { program, user }: UnitTerms): string {
+export function unitText(farm: Pick<Farm, 'directory' | 'name' | 'profiles'>, { program, user, doc }: UnitTerms): string {
   const { directory, name } = farm;
   const isSharing = farm.profiles.some(({ shared }) => shared.length > 0);
   const capabilities = user === undefined || isSharing ? [...network, ...ownership] : network;
@@ -23,6 +25,8 @@ export function unitText(farm: Pick<Farm, 'directory' | 'name' | 'profiles'>, { 
     '# Made by: farm unit',
     '[Unit]',
     `Description=farm ${specifiers(name)}: DHCP, TFTP, HTTP and NFS for diskless nodes`,
+    ...(doc === undefined ? [] : [`Documentation=${doc}`]),
+    `AssertPathExists=${specifiers(directory)}/farm.yaml`,
     'Wants=network-online.target',
     'After=network-online.target',
     '',
