@@ -3,7 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { hostMirror, sourceLines } from '../dist/image/mirror.js';
 import { top } from './ready.mjs';
 
@@ -56,7 +56,7 @@ try {
     '--variant=apt',
     '--format=null',
     `--customize-hook=copy-in ${deb} ${script} /root`,
-    '--customize-hook=chroot "$1" apt-get install -y -q --no-install-recommends /root/farm_*.deb',
+    `--customize-hook=chroot "$1" apt-get install -y -q --no-install-recommends /root/${basename(deb)}`,
     // From here on it has no network.
     '--customize-hook=unshare --net chroot "$1" sh /root/check',
     suite,
