@@ -2,7 +2,20 @@
 // What is in it is what `npm pack` packs and the production dependencies of package-lock.json, laid out as Debian's policy has it.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -132,7 +145,8 @@ function control(root) {
   write(join(root, 'DEBIAN/md5sums'), sums.join(''));
   const scripts = {
     // An upgrade replaces files that a running server would still load.
-    postinst: 'if [ "$1" = configure ] && [ -d /run/systemd/system ]; then\n  systemctl --system daemon-reload\n  [ -z "$2" ] || deb-systemd-invoke try-restart farm.service\nfi',
+    postinst:
+      'if [ "$1" = configure ] && [ -d /run/systemd/system ]; then\n  systemctl --system daemon-reload\n  [ -z "$2" ] || deb-systemd-invoke try-restart farm.service\nfi',
     prerm: 'if [ "$1" = remove ] && [ -d /run/systemd/system ]; then\n  deb-systemd-invoke stop farm.service\nfi',
     postrm: 'if [ "$1" = remove ] && [ -d /run/systemd/system ]; then\n  systemctl --system daemon-reload\nfi',
   };

@@ -1,6 +1,6 @@
 // The door to UDP: a bound socket, if wanted tied to one network interface (SO_BINDTODEVICE, socket(7)), or an error that says what to do.
 import { spawn } from 'node:child_process';
-import { createSocket, type Socket } from 'node:dgram';
+import { type BindOptions, createSocket, type Socket } from 'node:dgram';
 import { constants } from 'node:os';
 import type { Ipv4 } from './addresses.ts';
 import { FarmError, sentence, systemCode } from './errors.ts';
@@ -49,13 +49,7 @@ export async function openUdp(options: UdpOptions): Promise<Socket> {
   }
   const socket = unboundUdp(name !== undefined);
   try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      socket.bind({ port: options.port, address: options.address, exclusive: true }, () => {
-        socket.off('error', reject);
-        resolve();
-      });
-    });
+    await bind(socket, { port: options.port, address: options.address, exclusive: true });
     if (options.broadcast === true) socket.setBroadcast(true);
     const { receiveBuffer } = options;
     if (receiveBuffer !== undefined) socket.setRecvBufferSize(receiveBuffer);
@@ -73,16 +67,27 @@ function unboundUdp(reuseAddr: boolean): Socket {
   return createSocket({ type: 'udp4', reuseAddr, lookup: (address, _options, found) => found(null, address, 4) });
 }
 
-/** A socket that systemd bound, and tied. Its receive buffer may be larger than this process could make it. */
-async function adoptUdp(fd: number, { broadcast, receiveBuffer = 0 }: UdpOptions): Promise<Socket> {
-  const socket = unboundUdp(false);
-  await new Promise<void>((resolve, reject) => {
+function bind(socket: Socket, to: BindOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
     socket.once('error', reject);
-    socket.bind({ fd, exclusive: true }, () => {
+    socket.bind(to, () => {
       socket.off('error', reject);
       resolve();
     });
   });
+}
+
+/** A socket that systemd bound, and tied. Its receive buffer may be larger than this process could make it. */
+async function adoptUdp(fd: number, options: UdpOptions): Promise<Socket> {
+  const { broadcast, receiveBuffer = 0 } = options;
+  const socket = unboundUdp(false);
+  try {
+    await bind(socket, { fd, exclusive: true });
+  } catch (error) {
+    socket.close();
+    const code = systemCode(error);
+    throw code === undefined ? error : bindError(options, code, error);
+  }
   if (broadcast === true) socket.setBroadcast(true);
   if (socket.getRecvBufferSize() < receiveBuffer) socket.setRecvBufferSize(receiveBuffer);
   return socket;

@@ -147,7 +147,14 @@ describe('farm unit --sockets', () => {
       expect(served.errors).toBe('');
       expect(served.lines.filter(({ level }) => level !== 'info')).toEqual([]);
       expect(served.lines.at(-1)?.['sockets']).toEqual(
-        expect.arrayContaining(['udp 0.0.0.0:67 on eth1', 'udp 0.0.0.0:4011 on eth1', 'udp 10.11.0.1:69', 'tcp 10.11.0.1:80', 'tcp 10.11.0.1:2049', 'udp 10.11.0.1:111']),
+        expect.arrayContaining([
+          'udp 0.0.0.0:67 on eth1',
+          'udp 0.0.0.0:4011 on eth1',
+          'udp 10.11.0.1:69',
+          'tcp 10.11.0.1:80',
+          'tcp 10.11.0.1:2049',
+          'udp 10.11.0.1:111',
+        ]),
       );
       const status = readFileSync(`/proc/${served.child.pid}/status`, 'utf8');
       expect(status).toMatch(new RegExp(`^Uid:\\t${user}\\t`, 'm'));
