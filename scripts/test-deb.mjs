@@ -58,7 +58,7 @@ try {
     `--customize-hook=copy-in ${deb} ${script} /root`,
     `--customize-hook=chroot "$1" apt-get install -y -q --no-install-recommends /root/${basename(deb)}`,
     // From here on it has no network.
-    '--customize-hook=unshare --net chroot "$1" sh /root/check',
+    '--customize-hook=unshare --net chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh /root/check',
     suite,
     '/dev/null',
     ...sourceLines(suite, hostMirror(sources)),

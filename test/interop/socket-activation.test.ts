@@ -1,7 +1,7 @@
 // farm unit --sockets: with what these units have systemd open and pass, a server without the right to open any of it serves a node.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -114,6 +114,7 @@ beforeAll(async () => {
   ip('-n', host, 'addr', 'add', '10.11.0.1/24', 'dev', 'eth1');
   ip('-n', host, 'link', 'set', 'eth1', 'up');
   ip('-n', node, 'link', 'set', 'eth0', 'address', mac, 'up');
+  ip('-n', node, 'addr', 'add', '10.11.0.10/24', 'dev', 'eth0');
 });
 afterAll(() => {
   removeSpaces([host, node]);
@@ -162,7 +163,6 @@ describe('farm unit --sockets', () => {
       expect(status).toMatch(/^CapEff:\t0{12}2000$/m);
 
       expect(await inside(node, 'udhcpc', ['-i', 'eth0', '-n', '-q', '-t', '5', '-T', '1', '-s', '/bin/true'])).toContain('lease of 10.11.0.10 obtained');
-      ip('-n', node, 'addr', 'add', '10.11.0.10/24', 'dev', 'eth0');
       expect(await inside(node, 'curl', ['-s', 'tftp://10.11.0.1/ipxe.efi'])).toBe('a loader\nstatus 0\n');
       expect(await inside(node, 'curl', ['-s', 'http://10.11.0.1/boot/n1.ipxe'])).toContain('#!ipxe');
       // The port mapper says where MOUNT and NFS are.
@@ -174,6 +174,32 @@ describe('farm unit --sockets', () => {
       expect(await inside(node, 'rpcinfo', ['-T', 'udp', '10.11.0.1', 'nlockmgr', '4'])).toContain('ready and waiting');
     } finally {
       await end(served);
+    }
+  });
+
+  it('and shared paths, whose files belong to whom the nodes say', async () => {
+    const config = join(directory, 'farm.yaml');
+    const before = readFileSync(config, 'utf8');
+    writeFileSync(config, before.replace(/^ {2}default:$/m, '  default:\n    shared: [/home]'));
+    execFileSync(command, ['-C', directory, 'unit', '--sockets', '--user', 'daemon', '--out', units]);
+    const home = join(directory, 'shared/home/user');
+    mkdirSync(home, { recursive: true });
+    for (const path of [dirname(dirname(home)), dirname(home)]) chownSync(path, user, user);
+    chownSync(home, 1000, 1000);
+    chmodSync(home, 0o700);
+    const served = await serve(listed());
+    try {
+      expect(served.lines.filter(({ level }) => level !== 'info')).toEqual([]);
+      writeFileSync(join(top, 'letter'), 'dear all\n');
+      const url = 'nfs://10.11.0.1/home/user/letter?version=3&uid=1000&gid=1000';
+      expect(await inside(node, 'nfs-cp', [join(top, 'letter'), url])).toContain('status 0');
+      expect(await inside(node, 'nfs-cat', [url])).toBe('dear all\n\nstatus 0\n');
+      const { uid, gid } = statSync(join(home, 'letter'));
+      expect({ uid, gid }).toEqual({ uid: 1000, gid: 1000 });
+      expect(await inside(node, 'nfs-cat', [url.replaceAll('1000', '1001')])).toContain('ACCES');
+    } finally {
+      await end(served);
+      writeFileSync(config, before);
     }
   });
 
