@@ -67,15 +67,20 @@ interface Served {
   readonly errors: string;
 }
 
-/** `farm serve` with the rights that the unit gives, until it is ready or has ended. */
-async function serve(sockets: readonly string[], ...options: readonly string[]): Promise<Served> {
+/** The command line of a server with the rights that the unit gives. */
+function limited(): readonly string[] {
   const [, names = ''] = /^AmbientCapabilities=(.*)$/m.exec(readFileSync(join(units, 'farm.service'), 'utf8')) ?? [];
   const list = names
     .split(' ')
     .map((name) => `+${name.replace('CAP_', '').toLowerCase()}`)
     .join(',');
   const rights = [`--reuid=${user}`, `--regid=${user}`, '--clear-groups', `--bounding-set=-all,${list}`, `--inh-caps=-all,${list}`, `--ambient-caps=${list}`];
-  const server = ['setpriv', ...rights, '--no-new-privs', process.execPath, command, '-C', directory, 'serve', '--log-format', 'json', ...options];
+  return ['setpriv', ...rights, '--no-new-privs', process.execPath, command, '-C', directory, 'serve'];
+}
+
+/** `farm serve` with the rights that the unit gives, until it is ready or has ended. */
+async function serve(sockets: readonly string[], ...options: readonly string[]): Promise<Served> {
+  const server = [...limited(), '--log-format', 'json', ...options];
   const child = spawn('ip', ['netns', 'exec', host, 'perl', '-e', asSystemd, '--', ...sockets, '--', ...server], { stdio: ['ignore', 'pipe', 'pipe'] });
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -98,12 +103,16 @@ async function end({ child }: Served): Promise<void> {
   await exit;
 }
 
+function makeUnits(): void {
+  execFileSync(command, ['-C', directory, 'unit', '--sockets', '--user', 'daemon', '--out', units]);
+}
+
 beforeAll(async () => {
   execFileSync(command, ['init', directory, '--name', 'lab', '--interface', 'eth1', '--address', '10.11.0.1/24']);
   execFileSync(command, ['-C', directory, 'add-node', mac]);
   const [, image = ''] = /^\s+image: (\S+)/m.exec(readFileSync(join(directory, 'farm.yaml'), 'utf8')) ?? [];
   await makeImage(join(directory, 'images'), { name: image, files: { 'etc/issue': 'image\n' } });
-  execFileSync(command, ['-C', directory, 'unit', '--sockets', '--user', 'daemon', '--out', units]);
+  makeUnits();
   for (const path of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
     if (!statSync(join(directory, path), { throwIfNoEntry: false })?.isCharacterDevice()) spawnSync('chown', ['-h', `${user}:${user}`, join(directory, path)]);
   }
@@ -181,7 +190,7 @@ describe('farm unit --sockets', () => {
     const config = join(directory, 'farm.yaml');
     const before = readFileSync(config, 'utf8');
     writeFileSync(config, before.replace(/^ {2}default:$/m, '  default:\n    shared: [/home]'));
-    execFileSync(command, ['-C', directory, 'unit', '--sockets', '--user', 'daemon', '--out', units]);
+    makeUnits();
     const home = join(directory, 'shared/home/user');
     mkdirSync(home, { recursive: true });
     for (const path of [dirname(dirname(home)), dirname(home)]) chownSync(path, user, user);
@@ -200,6 +209,21 @@ describe('farm unit --sockets', () => {
     } finally {
       await end(served);
       writeFileSync(config, before);
+      makeUnits();
+    }
+  });
+
+  it("systemd's own program passes a socket, and the first client starts the server", async () => {
+    const activate = ['systemd-socket-activate', '-l', '10.11.0.1:80', '--fdname=farm.socket', ...limited(), '--only', 'http'];
+    const child = spawn('ip', ['netns', 'exec', host, ...activate], { stdio: ['ignore', 'ignore', 'pipe'] });
+    try {
+      for await (const line of createInterface({ input: child.stderr })) if (line.startsWith('Listening on 10.11.0.1:80')) break;
+      expect(await inside(node, 'curl', ['-s', '-m', '20', 'http://10.11.0.1/boot/n1.ipxe'])).toContain('#!ipxe');
+      expect(readFileSync(`/proc/${child.pid}/status`, 'utf8')).toMatch(/^CapEff:\t0{12}2000$/m);
+    } finally {
+      const exit = once(child, 'exit');
+      child.kill('SIGTERM');
+      await exit;
     }
   });
 
