@@ -21,7 +21,7 @@ import { dirname, extname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { copyright, productionPackages } from './production-packages.mjs';
-import { bootPackages, top } from './ready.mjs';
+import { bootPackages, build, top } from './ready.mjs';
 
 /** Who packages it says so as for dch(1). RFC 2606: nobody has this domain. */
 const maintainer = `${process.env['DEBFULLNAME'] ?? 'The farm authors'} <${process.env['DEBEMAIL'] ?? 'farm@farm.invalid'}>`;
@@ -37,7 +37,9 @@ const suggests = ['ipmitool', 'nginx-light | nginx', 'busybox-static', 'uidmap']
 const { values } = parseArgs({ options: { out: { type: 'string', default: join(top, '.farm') } } });
 const { version, description, license } = JSON.parse(readFileSync(join(top, 'package.json'), 'utf8'));
 const seconds = Number(process.env['SOURCE_DATE_EPOCH'] ?? execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: top, encoding: 'utf8' }));
+if (!Number.isInteger(seconds)) throw new Error(`SOURCE_DATE_EPOCH is "${process.env['SOURCE_DATE_EPOCH']}", and not a number of seconds`);
 const date = new Date(seconds * 1000);
+build();
 
 process.umask(0o022);
 const work = mkdtempSync(join(tmpdir(), 'farm-deb-'));

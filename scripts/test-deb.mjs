@@ -4,7 +4,6 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { hostMirror, sourceLines } from '../dist/image/mirror.js';
 import { top } from './ready.mjs';
 
 const suite = 'trixie';
@@ -39,6 +38,8 @@ try {
     return execFileSync(process.execPath, [join(top, 'scripts/package-deb.mjs'), '--out', join(work, name)], { encoding: 'utf8' }).trim();
   });
   if (!readFileSync(deb).equals(readFileSync(again))) throw new Error('two builds differ');
+  // Of the program that was built now.
+  const { hostMirror, sourceLines } = await import('../dist/image/mirror.js');
   step('lintian');
   run('lintian', ['--fail-on', 'error,warning', deb]);
   step(`a clean ${suite}`);
