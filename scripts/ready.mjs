@@ -96,7 +96,8 @@ function isInstalled(name) {
   return status === 0 && stdout.includes('\nStatus: install ok installed\n');
 }
 
-function build() {
+/** Compiles the program if its sources are newer. */
+export function build() {
   const built = join(top, 'dist', 'agent', 'farm-agent.mjs');
   if (existsSync(built) && statSync(built).mtimeMs > newest(join(top, 'src'))) return;
   step('npm run build');

@@ -1,9 +1,10 @@
 // The door to UDP: a bound socket, if wanted tied to one network interface (SO_BINDTODEVICE, socket(7)), or an error that says what to do.
 import { spawn } from 'node:child_process';
-import { createSocket, type Socket } from 'node:dgram';
+import { type BindOptions, createSocket, type Socket } from 'node:dgram';
 import { constants } from 'node:os';
 import type { Ipv4 } from './addresses.ts';
 import { FarmError, sentence, systemCode } from './errors.ts';
+import { takePassed } from './passed-sockets.ts';
 
 export interface UdpOptions {
   /** `0.0.0.0` to hear broadcasts: Linux does not deliver 255.255.255.255 to a socket bound to a unicast address. */
@@ -39,21 +40,16 @@ const probeProgram =
  */
 export async function openUdp(options: UdpOptions): Promise<Socket> {
   const { interface: name } = options;
+  const passed = takePassed({ transport: 'udp', ...options });
+  if (passed !== undefined) return adoptUdp(passed, options);
   if (name !== undefined) {
     // The bind below needs SO_REUSEADDR, or two of our sockets on port 67 of two interfaces would exclude each other before they are tied.
     // With it a foreign server on the same interface would go unnoticed, so somebody without it looks first.
     await asPerl(options, name, probeProgram, [name, options.address, String(options.port)]);
   }
-  // Peers are named by address only: without the detour through the resolver a datagram is sent at once and costs half as much.
-  const socket = createSocket({ type: 'udp4', reuseAddr: name !== undefined, lookup: (address, _options, found) => found(null, address, 4) });
+  const socket = unboundUdp(name !== undefined);
   try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      socket.bind({ port: options.port, address: options.address, exclusive: true }, () => {
-        socket.off('error', reject);
-        resolve();
-      });
-    });
+    await bind(socket, { port: options.port, address: options.address, exclusive: true });
     if (options.broadcast === true) socket.setBroadcast(true);
     const { receiveBuffer } = options;
     if (receiveBuffer !== undefined) socket.setRecvBufferSize(receiveBuffer);
@@ -64,6 +60,37 @@ export async function openUdp(options: UdpOptions): Promise<Socket> {
     const code = systemCode(error);
     throw error instanceof FarmError || code === undefined ? error : bindError(options, code, error);
   }
+}
+
+/** Peers are named by address only: without the detour through the resolver a datagram is sent at once and costs half as much. */
+function unboundUdp(reuseAddr: boolean): Socket {
+  return createSocket({ type: 'udp4', reuseAddr, lookup: (address, _options, found) => found(null, address, 4) });
+}
+
+function bind(socket: Socket, to: BindOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind(to, () => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** A socket that systemd bound, and tied. Its receive buffer may be larger than this process could make it. */
+async function adoptUdp(fd: number, options: UdpOptions): Promise<Socket> {
+  const { broadcast, receiveBuffer = 0 } = options;
+  const socket = unboundUdp(false);
+  try {
+    await bind(socket, { fd, exclusive: true });
+  } catch (error) {
+    socket.close();
+    const code = systemCode(error);
+    throw code === undefined ? error : bindError(options, code, error);
+  }
+  if (broadcast === true) socket.setBroadcast(true);
+  if (socket.getRecvBufferSize() < receiveBuffer) socket.setRecvBufferSize(receiveBuffer);
+  return socket;
 }
 
 /**

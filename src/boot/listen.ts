@@ -3,6 +3,7 @@ import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import type { Ipv4 } from '../base/addresses.ts';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
+import { takePassed } from '../base/passed-sockets.ts';
 
 /** Port 0 lets the system choose. A unix socket is for this user only (mode 0600); one that a dead server left behind is replaced. */
 export type HttpPlace = { readonly address: Ipv4; readonly port: number } | { readonly socketPath: string };
@@ -18,7 +19,10 @@ export async function listen(server: Server, place: HttpPlace): Promise<void> {
         resolve();
       };
       if ('socketPath' in place) server.listen(place.socketPath, bound);
-      else server.listen(place.port, place.address, bound);
+      else {
+        const fd = takePassed({ transport: 'tcp', ...place });
+        server.listen(fd === undefined ? { port: place.port, host: place.address } : { fd }, bound);
+      }
     });
     if ('socketPath' in place) await chmod(place.socketPath, 0o600);
   } catch (error) {

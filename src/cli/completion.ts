@@ -19,7 +19,8 @@ _farm() {
   found=("\${(@f)$(farm completion words -- "\${words[@]:1:$((CURRENT - 1))}" 2>/dev/null)}")
   [[ -n "$found" ]] && compadd -a found || _files
 }
-compdef _farm farm
+# A file of this name in $fpath is run for the first Tab; elsewhere it is only read.
+if [ "$funcstack[1]" = _farm ]; then _farm "$@"; else compdef _farm farm; fi
 `,
   fish: `function __farm_words
   farm completion words -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null

@@ -1,5 +1,5 @@
 // The farm command: arguments in, exit status out. 0 done, 1 the answer is no, 2 could not do it.
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { addNodeCommand } from './add-node.ts';
 import { bootCommand } from './boot.ts';
 import { completionCommand } from './completion.ts';
@@ -22,7 +22,7 @@ import { version } from './package.ts';
 import { powerCommand } from './power.ts';
 import { privateCommand } from './private.ts';
 import { renderCommand } from './render.ts';
-import { exitStatus, failureText } from './report.ts';
+import { exitStatus, failureJson, failureText } from './report.ts';
 import { serveCommand } from './serve.ts';
 import { sshCommand } from './ssh.ts';
 import { statusCommand } from './status.ts';
@@ -65,15 +65,27 @@ for (const add of [
   manCommand,
   unitCommand,
 ]) {
-  for (const command of [add()].flat()) program.addCommand(command.copyInheritedSettings(program));
+  for (const command of [add()].flat()) program.addCommand(inheriting(command, program));
+}
+
+/** With the settings of `above`, which commander gives to one level only: wrong usage of `farm node list` ends with 2, too. */
+function inheriting(command: Command, above: Command): Command {
+  command.copyInheritedSettings(above);
+  for (const below of command.commands) inheriting(below, command);
+  return command;
 }
 
 // A reader that stops early (`farm status | head -1`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 2));
 
+let asJson = false;
+program.hook('preAction', (_program, command) => {
+  asJson = command.opts()['json'] === true;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(failureText(error));
+  process.stderr.write(asJson && !(error instanceof CommanderError) ? failureJson(error) : failureText(error));
   process.exitCode = exitStatus(error);
 }

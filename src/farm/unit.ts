@@ -6,7 +6,14 @@ export interface UnitTerms {
   readonly program: readonly string[];
   /** undefined: root. */
   readonly user: string | undefined;
+  /** Units of `farm unit --sockets`, which pass what the server listens on. */
+  readonly sockets?: readonly string[];
+  /** For `systemctl status`: where it is described. */
+  readonly doc?: string;
 }
+
+/** Frames and ARP alone: nothing passes these, they are opened for each card as it comes and goes. */
+const unboundNetwork = ['CAP_NET_RAW'];
 
 /** Ports below 1024; frames, ARP and SO_BINDTODEVICE; receive buffers above net.core.rmem_max. */
 const network = ['CAP_NET_BIND_SERVICE', 'CAP_NET_RAW', 'CAP_NET_ADMIN'];
@@ -14,21 +21,25 @@ const network = ['CAP_NET_BIND_SERVICE', 'CAP_NET_RAW', 'CAP_NET_ADMIN'];
 /** Files of any owner and mode, set-id bits and device files: what nodes keep in shared paths is on the disk as it is. */
 const ownership = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_MKNOD'];
 
-export function unitText(farm: Pick<Farm, 'directory' | 'name' | 'profiles'>, { program, user }: UnitTerms): string {
+export function unitText(farm: Pick<Farm, 'directory' | 'name' | 'profiles'>, { program, user, sockets = [], doc }: UnitTerms): string {
   const { directory, name } = farm;
   const isSharing = farm.profiles.some(({ shared }) => shared.length > 0);
-  const capabilities = user === undefined || isSharing ? [...network, ...ownership] : network;
+  const open = sockets.length === 0 ? network : unboundNetwork;
+  const capabilities = user === undefined || isSharing ? [...open, ...ownership] : open;
   const inTemporary = [directory, ...program].some((path) => /^\/(?:var\/)?tmp\//.test(path));
   const lines = [
     '# Made by: farm unit',
     '[Unit]',
     `Description=farm ${specifiers(name)}: DHCP, TFTP, HTTP and NFS for diskless nodes`,
+    ...(doc === undefined ? [] : [`Documentation=${doc}`]),
+    `AssertPathExists=${specifiers(directory)}/farm.yaml`,
     'Wants=network-online.target',
     'After=network-online.target',
     '',
     '[Service]',
     'Type=exec',
     `ExecStart=${[...program, '-C', directory, 'serve'].map(word).join(' ')}`,
+    ...(sockets.length === 0 ? [] : [`Sockets=${sockets.join(' ')}`]),
     'Restart=always',
     'RestartSec=2',
     'LimitNOFILE=65536',

@@ -4,6 +4,7 @@ import { type Ipv4, ipv4FromPeer } from '../base/addresses.ts';
 import { openUdp } from '../base/datagrams.ts';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { takePassed } from '../base/passed-sockets.ts';
 import type { Service } from '../base/service.ts';
 import { Connection } from './connection.ts';
 import { Datagrams } from './datagrams.ts';
@@ -174,7 +175,8 @@ function crowded(connections: ReadonlyMap<Connection, Ipv4>, client: Ipv4, limit
 export function listen(server: Server, address: Ipv4, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, address, () => {
+    const fd = takePassed({ transport: 'tcp', address, port });
+    server.listen(fd === undefined ? { port, host: address } : { fd }, () => {
       server.off('error', reject);
       const bound = server.address();
       resolve(typeof bound === 'object' && bound !== null ? bound.port : port);

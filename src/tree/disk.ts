@@ -1,5 +1,18 @@
 // A directory of the server's file system as a tree that clients read (disk-view.ts) and write. How and why: docs/decisions/disk-tree.md.
-import { type BigIntStats, closeSync, constants, fstatSync, fsync, linkSync, openSync, renameSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  statfsSync,
+  unlinkSync,
+} from 'node:fs';
 import { promisify } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import { FarmError, sentence } from '../base/errors.ts';
@@ -29,14 +42,28 @@ const toDisk = promisify(fsync);
 const overlayMagic = 0x794c7630;
 const tmpfsMagic = 0x01021994;
 
+/** CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD: capability.h */
+const rootsRights = [0, 1, 3, 4, 27];
+
+/** Whether this process, which is not root's, has root's rights over files. proc(5) */
+function mayGiveFiles(): boolean {
+  const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+  const held = BigInt(`0x${effective}`);
+  return rootsRights.every((bit) => ((held >> BigInt(bit)) & 1n) === 1n);
+}
+
 /**
  * Throws `FarmError`: `tree.directory` if there is no such directory, `tree.root` if this process may not give files to others, `tree.births` for a file
  * system that cannot tell a file from its predecessor of the same inode number, `journal.damaged`.
  */
 export function openDiskTree(options: DiskTreeOptions): DiskTree {
   const { directory, log } = options;
-  if (options.unprivileged !== true && process.geteuid?.() !== 0) {
-    throw new FarmError('tree.root', `${directory} can be shared by root only: its files get the owners that the nodes say`, 'run farm serve as root');
+  if (options.unprivileged !== true && process.geteuid?.() !== 0 && !mayGiveFiles()) {
+    throw new FarmError(
+      'tree.root',
+      `${directory} can be shared by root only: its files get the owners that the nodes say`,
+      'run farm serve as root, or as the service that farm unit --user NAME makes',
+    );
   }
   let root: number;
   try {

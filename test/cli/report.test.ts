@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { FarmError } from '../../src/base/errors.ts';
-import { exitStatus, failureText } from '../../src/cli/report.ts';
+import { exitStatus, failureJson, failureText } from '../../src/cli/report.ts';
 
 function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: permission denied, open '/farm/state/key'`), { code });
@@ -30,6 +30,18 @@ describe('a failed command', () => {
     })();
     expect(failureText(thrown)).toMatch(/^farm: internal error; please report it[\s\S]*report\.test\.ts/);
     expect(exitStatus(thrown)).toBe(2);
+  });
+
+  it.each([
+    [new FarmError('node.full', 'no address is free', 'widen `range`'), { code: 'node.full', message: 'no address is free', hint: 'widen `range`' }],
+    [new FarmError('node.full', 'no address is free'), { code: 'node.full', message: 'no address is free' }],
+    [systemError('EROFS'), { code: 'EROFS', message: expect.stringContaining('/farm/state/key'), hint: 'the file system is mounted read-only' }],
+    [new TypeError('x is not a function'), { code: 'internal', message: expect.stringContaining('report.test.ts'), hint: 'please report it' }],
+    [systemError('EMFILE'), { code: 'internal', message: expect.stringContaining('EMFILE'), hint: 'please report it' }],
+  ])('is one line of JSON for a program: %s', (error, told) => {
+    const text = failureJson(error);
+    expect(text.indexOf('\n')).toBe(text.length - 1);
+    expect(JSON.parse(text)).toEqual({ error: told });
   });
 
   it('leaves to commander what commander has said', () => {

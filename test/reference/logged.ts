@@ -38,7 +38,7 @@ export function collect(): Collection {
   return { logged, unclear };
 }
 
-function* nodes(): Iterable<ts.Node> {
+export function* nodes(): Iterable<ts.Node> {
   const paths = readdirSync(join(top, 'src'), { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'));
   for (const path of paths.sort()) yield* below(ts.createSourceFile(path, readFileSync(join(top, 'src', path), 'utf8'), ts.ScriptTarget.Latest, true));
 }
@@ -48,7 +48,7 @@ function* below(node: ts.Node): Iterable<ts.Node> {
   for (const child of node.getChildren()) yield* below(child);
 }
 
-function place(node: ts.Node): string {
+export function place(node: ts.Node): string {
   const file = node.getSourceFile();
   return `${file.fileName}:${file.getLineAndCharacterOfPosition(node.getStart()).line + 1}`;
 }
