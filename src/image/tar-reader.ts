@@ -29,6 +29,8 @@ export interface TarMember {
 /** A member while the reader stands at it. What is not read of its content is passed over. */
 export interface StreamedMember extends TarMember {
   readonly content: AsyncIterable<Buffer>;
+  /** Where its bytes begin in the archive; undefined if they do not lie there in one piece. */
+  readonly at: number | undefined;
 }
 
 /** What names and pax records of one member may take: Linux has 64 KiB for an attribute, and few of them for a file. */
@@ -102,7 +104,7 @@ async function* streamed(
   const { path, size } = map === undefined ? { path: member.path, size: stored } : sparseNames(member, header, flag, records, offset);
   const pieces = sparsePieces(map, size, left, offset);
   const end = blocks.offset + padded(left);
-  yield { ...member, path, size, content: blocks.pieces(pieces, end) };
+  yield { ...member, path, size, content: blocks.pieces(pieces, end), at: map === undefined ? blocks.offset : undefined };
   await blocks.skip(end - blocks.offset);
 }
 

@@ -25,7 +25,7 @@ async function* inPieces(bytes: Buffer, cuts: readonly number[]): AsyncGenerator
 
 async function read(bytes: Buffer, cuts: readonly number[] = [], skip = false): Promise<readonly (TarMember & { readonly data: Buffer })[]> {
   const members: (TarMember & { readonly data: Buffer })[] = [];
-  for await (const { content, ...member } of readTar(inPieces(bytes, cuts))) {
+  for await (const { content, at: _, ...member } of readTar(inPieces(bytes, cuts))) {
     const pieces: Buffer[] = [];
     if (!skip) for await (const piece of content) pieces.push(piece);
     members.push({ ...member, data: Buffer.concat(pieces) });

@@ -32,9 +32,9 @@ export interface LayeredRoot {
 }
 
 /** A full Debian desktop has half a million paths; of a real image none or a few hundred lead through a symlink. */
-const usualLimits = { names: 2_000_000, bytes: 256 << 20, hops: 1_000_000 };
+const usualLimits = { names: 2_000_000, bytes: 512 << 20, hops: 1_000_000 };
 /** What a member takes at least. */
-const memberBytes = 64;
+const memberBytes = 256;
 /** path_resolution(7) */
 const hopsOfPath = 40;
 /** Linux: NAME_MAX; PATH_MAX less what stands before a root on the server. */
