@@ -68,6 +68,11 @@ export class RootWriter {
     this.byPath.set(entry.path, { size: 0, target: undefined, device: undefined, inode: undefined, sha256: undefined, ...entry });
   }
 
+  /** What has been written there. */
+  entry(path: string): ManifestEntry | undefined {
+    return this.byPath.get(path);
+  }
+
   has(path: string): boolean {
     return this.byPath.has(path);
   }

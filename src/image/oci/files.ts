@@ -11,7 +11,7 @@ export type ContainerFiles = (path: string) => Span | undefined;
 
 export function filesOfDirectory(directory: string): ContainerFiles {
   return (path) => {
-    const whole = posix.join(directory, path);
+    const whole = posix.join(directory, posix.join('/', path));
     try {
       // A fifo must not hold it.
       const fd = openSync(whole, constants.O_RDONLY | constants.O_NONBLOCK);

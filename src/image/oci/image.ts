@@ -16,6 +16,8 @@ export interface ContainerImage {
 export interface BlobDoor {
   /** A manifest, index or configuration, with the bytes that the descriptor says. */
   readonly document: (descriptor: Descriptor) => Promise<Buffer>;
+  /** Told once, before the first blob is asked for, how many bytes all layers have. */
+  readonly begin: (bytes: number) => void;
   /** Where a layer's bytes are, not checked yet or already. */
   readonly blob: (blob: Blob & { readonly digest: string }) => Promise<Span>;
 }
@@ -46,6 +48,7 @@ export async function openImage(door: BlobDoor, start: Buffer, digest: string, {
 
 async function layersOf(door: BlobDoor, { config, layers }: Manifest, platform: Platform, what: string): Promise<readonly Layer[]> {
   const diffIds = diffIdsOf(await door.document(config), layers.length, platform, what);
+  door.begin(layers.reduce((sum, { size }) => sum + size, 0));
   const found: Layer[] = [];
   for (const [at, { digest, size }] of layers.entries()) {
     const diffId = diffIds[at];
@@ -107,7 +110,7 @@ async function openLayout(files: ContainerFiles, index: Index, wanted: Wanted): 
     return bytes;
   };
   const first = manifestFor(index, wanted.platform, wanted.what);
-  return openImage({ document, blob: async (each) => blob(each) }, await document(first), first.digest, wanted);
+  return openImage({ document, begin: () => {}, blob: async (each) => blob(each) }, await document(first), first.digest, wanted);
 }
 
 /** Throws `FarmError` `image.digest`. */
