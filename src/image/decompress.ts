@@ -58,12 +58,14 @@ async function* byProgram(chunks: AsyncIterable<Uint8Array>, program: string, ar
   ended.catch(() => {}); // thrown below
   const fed = pipeline(Readable.from(chunks, { objectMode: false }), child.stdin);
   fed.catch(() => child.stdout.destroy());
+  let left = true; // by who reads it, before its end
   try {
     for await (const chunk of child.stdout) yield chunk;
+    left = false;
   } catch (error) {
     if (systemCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error; // why it was closed is thrown below
   } finally {
-    child.kill(); // nothing if it has ended
+    if (left) child.kill();
   }
   const [feeding, ending] = await Promise.allSettled([fed, ended]);
   if (ending.status === 'rejected') {

@@ -53,6 +53,13 @@ export class Check {
   }
 }
 
+/** Throws `FarmError` `image.digest`. */
+export function checkBytes(bytes: Uint8Array, blob: Blob): void {
+  const check = new Check(blob);
+  check.add(bytes);
+  check.end();
+}
+
 /** Passes on what it checks. */
 export async function* checked(chunks: AsyncIterable<Uint8Array>, blob: Blob): AsyncGenerator<Uint8Array> {
   const check = new Check(blob);

@@ -78,6 +78,8 @@ function failure(error: Error, url: URL): Error {
   }
   if (code === 'ENOTFOUND')
     return new FarmError('registry.unreachable', `there is no host ${url.hostname}`, 'compare the name; is it the name of a file that is not there?', error);
+  if (code === 'ECONNREFUSED')
+    return new FarmError('registry.unreachable', `nothing answers at ${url.host}`, 'compare name and port; does the registry run?', error);
   return new Broken(`${url.host} cannot be reached: ${sentence(error)}`, undefined, error);
 }
 

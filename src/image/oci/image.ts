@@ -1,6 +1,6 @@
 // A container image in an OCI layout, a `docker save` or a registry: its manifest for the platform, and its layers as files.
 import { FarmError } from '../../base/errors.ts';
-import { type Blob, Check, digestOf } from './digest.ts';
+import { type Blob, checkBytes, digestOf } from './digest.ts';
 import { type Descriptor, type Index, type Manifest, type Platform, readConfig, readIndex, readManifest, readSaved } from './documents.ts';
 import { type ContainerFiles, readDocument } from './files.ts';
 import type { Layer, Span } from './layer.ts';
@@ -111,13 +111,6 @@ async function openLayout(files: ContainerFiles, index: Index, wanted: Wanted): 
   };
   const first = manifestFor(index, wanted.platform, wanted.what);
   return openImage({ document, begin: () => {}, blob: async (each) => blob(each) }, await document(first), first.digest, wanted);
-}
-
-/** Throws `FarmError` `image.digest`. */
-export function checkBytes(bytes: Uint8Array, blob: Blob): void {
-  const check = new Check(blob);
-  check.add(bytes);
-  check.end();
 }
 
 function there(files: ContainerFiles, path: string, what: string): Span {

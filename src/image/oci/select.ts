@@ -42,7 +42,7 @@ export function namedIn(index: Index, name: string | undefined, what: string): I
   }));
   const all = [...new Set(named.map(({ names }) => names.at(-1) ?? ''))];
   if (name === undefined && all.length <= 1) return index;
-  const chosen = named.filter(({ names }) => name !== undefined && names.includes(name));
+  const chosen = named.filter(({ names }) => name !== undefined && names.some((each) => shortName(each) === shortName(name)));
   if (chosen.length > 0) return { ...index, manifests: chosen.map(({ each }) => each) };
   throw wrongName(name, all, what);
 }
@@ -51,13 +51,18 @@ export function namedIn(index: Index, name: string | undefined, what: string): I
 export function savedNamed(images: SavedImages, name: string | undefined, what: string): SavedImages[number] {
   const [first, ...others] = images;
   if (first !== undefined && name === undefined && others.length === 0) return first;
-  const found = images.find(({ RepoTags }) => name !== undefined && (RepoTags ?? []).includes(name));
+  const found = images.find(({ RepoTags }) => name !== undefined && (RepoTags ?? []).some((each) => shortName(each) === shortName(name)));
   if (found !== undefined) return found;
   throw wrongName(
     name,
     images.flatMap(({ RepoTags }) => RepoTags ?? []),
     what,
   );
+}
+
+/** Some programs write Docker Hub's whole names and some do not. */
+function shortName(name: string): string {
+  return name.replace(/^docker\.io\//, '').replace(/^library\//, '');
 }
 
 function wrongName(name: string | undefined, there: readonly string[], what: string): FarmError {
