@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import type { ImageManifest } from './built.ts';
 import { type ManifestEntry, parseMtree } from './mtree.ts';
-import type { RootWriter } from './root.ts';
+import { metadataOf, type RootWriter } from './root.ts';
 import { signatureSuffix, signFile } from './sign.ts';
 
 export interface KernelDonor {
@@ -44,10 +44,10 @@ function modulesIn(root: RootWriter): string {
 }
 
 async function copy(root: RootWriter, entry: ManifestEntry, path: string, directory: string): Promise<void> {
-  if (entry.kind === 'directory') root.addDirectory(path, entry);
+  if (entry.kind === 'directory') root.addDirectory(path, metadataOf(entry));
   // `build` and `source` lead to headers that stay where they were.
   if (entry.kind !== 'file') return;
-  await root.addFile(path, entry, createReadStream(Buffer.from(`${Buffer.from(directory).toString('latin1')}/${entry.path}`, 'latin1')));
+  await root.addFile(path, metadataOf(entry), createReadStream(Buffer.from(`${Buffer.from(directory).toString('latin1')}/${entry.path}`, 'latin1')));
   if (root.entry(path)?.sha256 !== entry.sha256)
     throw new FarmError('image.damaged', `${directory}/${entry.path} is not what it was when the image was built`, 'see: farm image verify');
 }

@@ -28,6 +28,11 @@ export interface Metadata {
   readonly mtime: Timestamp;
 }
 
+/** Nothing but that of what may have more: a writer takes all it is given. */
+export function metadataOf({ mode, uid, gid, mtime }: Metadata): Metadata {
+  return { mode, uid, gid, mtime };
+}
+
 /**
  * A root being written. As root the files get their true owners, so that it can be chrooted into; any other user owns them all and may
  * read them all. Set-id bits and device nodes are in the manifest only: on the server they would be a way to become root.

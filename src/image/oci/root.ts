@@ -2,7 +2,7 @@
 import { statfsSync } from 'node:fs';
 import { FarmError } from '../../base/errors.ts';
 import type { ExtendedAttributes } from '../attributes.ts';
-import type { Metadata, RootWriter } from '../root.ts';
+import { metadataOf, type RootWriter } from '../root.ts';
 import type { StreamedMember, TarMember } from '../tar-reader.ts';
 import type { Unpacked } from '../unpack.ts';
 import { type Layer, readLayer } from './layer.ts';
@@ -27,7 +27,7 @@ export async function writeContainerRoot(options: RootOptions): Promise<Unpacked
   const names = await planRoot(options);
   const objects = new Map<RootObject, RootName>();
   for (const name of names) if (!objects.has(name.object)) objects.set(name.object, name);
-  for (const { path, object } of names) if (object.member.kind === 'directory') root.addDirectory(path, metadata(object.member));
+  for (const { path, object } of names) if (object.member.kind === 'directory') root.addDirectory(path, metadataOf(object.member));
   const files = layers.map((): Map<number, RootName> => new Map());
   for (const name of objects.values()) {
     if (name.object.member.kind !== 'file') addWithoutContent(root, name);
@@ -50,9 +50,9 @@ export async function writeContainerRoot(options: RootOptions): Promise<Unpacked
 
 function addWithoutContent(root: RootWriter, { path, object: { member } }: RootName): void {
   const { kind, target, device } = member;
-  if (kind === 'symlink') root.addSymlink(path, metadata(member), target);
-  else if (kind === 'fifo') root.addSpecial(path, metadata(member), kind, undefined);
-  else if (kind === 'character' || kind === 'block') root.addSpecial(path, metadata(member), kind, device);
+  if (kind === 'symlink') root.addSymlink(path, metadataOf(member), target);
+  else if (kind === 'fifo') root.addSpecial(path, metadataOf(member), kind, undefined);
+  else if (kind === 'character' || kind === 'block') root.addSpecial(path, metadataOf(member), kind, device);
 }
 
 async function writeFiles(members: AsyncIterable<StreamedMember>, wanted: ReadonlyMap<number, RootName>, root: RootWriter, onFile: () => void): Promise<void> {
@@ -61,13 +61,9 @@ async function writeFiles(members: AsyncIterable<StreamedMember>, wanted: Readon
     const name = wanted.get(ordinal);
     ordinal += 1;
     if (name === undefined) continue;
-    await root.addFile(name.path, metadata(name.object.member), content);
+    await root.addFile(name.path, metadataOf(name.object.member), content);
     onFile();
   }
-}
-
-function metadata({ mode, uid, gid, mtime }: TarMember): Metadata {
-  return { mode, uid, gid, mtime };
 }
 
 async function planRoot({ layers, directory, maxBytes, onProgress, signal }: RootOptions): Promise<readonly RootName[]> {
