@@ -47,6 +47,10 @@ export const interopPackages = [
   'strace',
   'groff-base',
   'man-db',
+  'skopeo',
+  'umoci',
+  'docker-registry',
+  'attr',
 ];
 
 /** The servers that bench/ compares ours with. */

@@ -15,6 +15,8 @@ export interface ImageManifest {
   /** Seconds since 1970 that no time in the image is later than. */
   readonly epoch: number;
   readonly kernel: { readonly release: string; readonly package: string; readonly packageVersion: string };
+  /** The container image that it was imported from, with its digest. */
+  readonly origin?: string;
   /** Every other file of the image, by path; what the version is computed from. */
   readonly contents: Readonly<Record<string, FileContent>>;
   readonly root: { readonly paths: number; readonly bytes: number };

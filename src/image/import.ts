@@ -1,4 +1,4 @@
-// Makes an image of a root file system that somebody else made: its kernel from its /boot, an initramfs of its modules, loaders of another image.
+// Makes an image of a root file system that somebody else made: its kernel from its /boot, an initramfs of its modules, or both and the loaders of another image.
 import type { KeyObject } from 'node:crypto';
 import { copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,8 +6,11 @@ import { FarmError } from '../base/errors.ts';
 import { installedPackages } from './build.ts';
 import { type BuiltImage, type ImageManifest, squashfsFile } from './built.ts';
 import { buildInitramfs } from './initramfs.ts';
+import { addModules, copyBootFiles, type KernelDonor } from './kernel-from.ts';
 import { loaderPackages, placeNetBootImage } from './loaders.ts';
 import { formatMtree, type ManifestEntry } from './mtree.ts';
+import type { ContainerSource } from './oci/source.ts';
+import { unpackContainer } from './oci/unpack.ts';
 import { openBuildDirectory, removeTree } from './publish.ts';
 import { loadRecipe } from './recipe.ts';
 import { RootWriter } from './root.ts';
@@ -15,15 +18,15 @@ import { type RootSource, readRoot } from './root-source.ts';
 import { seal } from './seal.ts';
 import { publicModulus } from './sign.ts';
 import { packSquashfs, requireSquashTools } from './squash.ts';
-import { unpack } from './unpack.ts';
+import { type Unpacked, unpack } from './unpack.ts';
 
 export interface ImportOptions {
   /** `images/NAME`. */
   readonly imageDirectory: string;
   readonly name: string;
-  readonly source: RootSource;
-  /** A kernel release of the root's /boot; undefined: the newest there. */
-  readonly kernel: string | undefined;
+  readonly source: RootSource | ContainerSource;
+  /** A kernel release of the root's /boot, undefined: the newest there; or the kernel, modules and initramfs of another image. */
+  readonly kernel: string | undefined | KernelDonor;
   /** A busybox that needs no library. */
   readonly busybox: string;
   /** The version of an image whose loaders it gets: firmware needs them whatever the root is. */
@@ -33,65 +36,99 @@ export interface ImportOptions {
   readonly signal: AbortSignal;
 }
 
+export interface ImportedImage extends BuiltImage {
+  /** Clauses about what the root lacks to be of use on a node. */
+  readonly lacks: readonly string[];
+}
+
 /** Makes the image and makes it current. Throws `FarmError` (`image.*`, `program.*`) or the signal's reason; then the image that was current still is. */
-export async function importImage(options: ImportOptions): Promise<BuiltImage> {
-  const { imageDirectory, name, loaders, signingKey, onProgress, signal } = options;
-  requireStatic(options.busybox);
+export async function importImage(options: ImportOptions): Promise<ImportedImage> {
+  const { imageDirectory, name, kernel, loaders, signingKey, onProgress, signal } = options;
+  if (typeof kernel !== 'object') requireStatic(options.busybox);
   await requireSquashTools();
   const building = openBuildDirectory(imageDirectory);
   try {
+    if (typeof kernel === 'object') await copyBootFiles(building, kernel, signingKey);
     onProgress('[1/4] Unpack the root');
     const rootDirectory = join(building, 'root');
-    const { root, attributes, lost } = await unpackRoot(options, rootDirectory);
+    const { root, attributes, lost, origin } = await unpackRoot(options, building, rootDirectory);
+    if (typeof kernel === 'object') await addModules(root, kernel);
     const entries = root.finish();
     const files = new Map(entries.map((entry) => [entry.path, entry]));
     writeFileSync(join(building, 'root.mtree'), formatMtree(entries));
-    const { release, modules } = chooseKernel(files, options.kernel);
+    const own = typeof kernel === 'object' ? undefined : chooseKernel(files, kernel);
     onProgress('[2/4] Pack the root');
     const epoch = entries.reduce((latest, { mtime }) => Math.max(latest, mtime.seconds), 0);
     const output = join(building, squashfsFile);
     await packSquashfs({ entries, attributes, rootDirectory, output, epoch, onProgress: (done) => onProgress('[2/4] Pack the root', undefined, done), signal });
     onProgress('[3/4] Build the initramfs');
-    const initramfs = await buildInitramfs({
-      moduleDirectory: join(rootDirectory, modules),
-      release,
-      classes: loadRecipe('debian-13').modules,
-      busybox: options.busybox,
-      workDirectory: join(building, 'modules'),
-      modulus: signingKey === undefined ? undefined : publicModulus(signingKey),
-      epoch,
-      onProgress: (detail) => onProgress('[3/4] Build the initramfs', detail),
-      signal,
-    });
-    writeFileSync(join(building, 'initramfs'), initramfs.bytes);
-    copyFileSync(join(rootDirectory, 'boot', `vmlinuz-${release}`), join(building, 'kernel'));
+    const packages = files.get('var/lib/dpkg/status')?.kind === 'file' ? installedPackages(building) : {};
+    const boot = typeof kernel === 'object' ? kernel.manifest : await makeBootFiles(options, building, own ?? chooseKernel(files, kernel), epoch, packages);
     cpSync(join(loaders.directory, 'loaders'), join(building, 'loaders'), { recursive: true });
     placeNetBootImage(building);
     onProgress('[4/4] Publish');
-    const packages = files.get('var/lib/dpkg/status')?.kind === 'file' ? installedPackages(building) : {};
     const about = {
       name,
       suite: suiteOf(rootDirectory, files),
       epoch,
-      kernel: { release, package: `linux-image-${release}`, packageVersion: packages[`linux-image-${release}`] ?? '' },
+      kernel: boot.kernel,
+      ...(origin === undefined ? {} : { origin }),
       root: { paths: entries.length, bytes: root.bytes },
-      initramfs: { modules: initramfs.modules.length, unpackedBytes: initramfs.unpackedSize },
+      initramfs: boot.initramfs,
       packages,
       bootPackages: Object.fromEntries(Object.entries(loaders.manifest.bootPackages).filter(([each]) => loaderPackages.includes(each))),
       lostAttributes: lost,
     };
-    return await seal(building, imageDirectory, about, signingKey, signal);
+    return { ...(await seal(building, imageDirectory, about, signingKey, signal)), lacks: lacking(files) };
   } catch (error) {
     removeTree(building);
     throw error;
   }
 }
 
-async function unpackRoot({ source, signal, onProgress }: ImportOptions, directory: string) {
+/** Copies the kernel and builds the initramfs of the root's own modules. */
+async function makeBootFiles(
+  { busybox, signingKey, onProgress, signal }: ImportOptions,
+  building: string,
+  { release, modules }: ChosenKernel,
+  epoch: number,
+  packages: ImageManifest['packages'],
+): Promise<Pick<ImageManifest, 'kernel' | 'initramfs'>> {
+  const initramfs = await buildInitramfs({
+    moduleDirectory: join(building, 'root', modules),
+    release,
+    classes: loadRecipe('debian-13').modules,
+    busybox,
+    workDirectory: join(building, 'modules'),
+    modulus: signingKey === undefined ? undefined : publicModulus(signingKey),
+    epoch,
+    onProgress: (detail) => onProgress('[3/4] Build the initramfs', detail),
+    signal,
+  });
+  writeFileSync(join(building, 'initramfs'), initramfs.bytes);
+  copyFileSync(join(building, 'root/boot', `vmlinuz-${release}`), join(building, 'kernel'));
+  return {
+    kernel: { release, package: `linux-image-${release}`, packageVersion: packages[`linux-image-${release}`] ?? '' },
+    initramfs: { modules: initramfs.modules.length, unpackedBytes: initramfs.unpackedSize },
+  };
+}
+
+async function unpackRoot(
+  { source, signal, onProgress }: ImportOptions,
+  building: string,
+  directory: string,
+): Promise<Unpacked & { root: RootWriter; origin?: string }> {
   const root = new RootWriter(directory);
   const epoch = { seconds: 0, nanoseconds: 0 };
   // An archive need not have its top directory, and not every other one either.
   root.addDirectory('.', { mode: 0o755, uid: 0, gid: 0, mtime: epoch });
+  if (source.kind === 'container') {
+    const onDetail = (detail: string, fraction?: number): void => onProgress('[1/4] Unpack the root', detail, fraction);
+    const unpacked = await unpackContainer({ source, root, workDirectory: join(building, 'container'), env: process.env, onProgress: onDetail, signal });
+    // Container runtimes make what is mounted on.
+    for (const path of mountPoints) if (!root.has(path)) root.addDirectory(path, { mode: path === 'tmp' ? 0o1777 : 0o755, uid: 0, gid: 0, mtime: epoch });
+    return { root, ...unpacked };
+  }
   const onEntry = (count: number): void => {
     if (count % 100 === 0) onProgress('[1/4] Unpack the root', `${count} paths, ${Math.round(root.bytes / 1e6)} MB`);
   };
@@ -102,11 +139,16 @@ async function unpackRoot({ source, signal, onProgress }: ImportOptions, directo
   return { root, ...(await readRoot(source, signal, (tar) => unpack(tar, { route, onEntry }))) };
 }
 
+const mountPoints = ['dev', 'proc', 'run', 'sys', 'tmp'];
+
+interface ChosenKernel {
+  readonly release: string;
+  /** Where its modules are. */
+  readonly modules: string;
+}
+
 /** The kernel in /boot that has modules, by release or the newest; and where those are. Throws `image.kernel`. */
-export function chooseKernel(
-  files: ReadonlyMap<string, Pick<ManifestEntry, 'kind'>>,
-  wanted: string | undefined,
-): { readonly release: string; readonly modules: string } {
+export function chooseKernel(files: ReadonlyMap<string, Pick<ManifestEntry, 'kind'>>, wanted: string | undefined): ChosenKernel {
   const releases = [...files]
     .filter(([path, { kind }]) => kind === 'file' && /^boot\/vmlinuz-[^/]+$/.test(path))
     .map(([path]) => path.slice('boot/vmlinuz-'.length))
@@ -119,12 +161,48 @@ export function chooseKernel(
   const there = whole.map(({ release }) => release).join(', ');
   if (chosen === undefined) {
     const what = wanted === undefined ? 'no kernel /boot/vmlinuz-RELEASE' : `no kernel ${wanted} in /boot`;
-    const hint = there === '' ? 'install a kernel in the root, with /lib/modules/RELEASE, and run depmod there' : `it has: ${there}`;
+    const hint =
+      there === ''
+        ? 'take that of another image with --kernel-from IMAGE; or install a kernel in the root, with /lib/modules/RELEASE, and run depmod there'
+        : `it has: ${there}`;
     throw new FarmError('image.kernel', `the root has ${what} with modules in /lib/modules`, hint);
   }
   const stray = [...files].find(([path, { kind }]) => kind === 'symlink' && path.startsWith(`${chosen.modules}/`) && !/\/(build|source)$/.test(path));
   if (stray !== undefined) throw new FarmError('image.kernel', `/${stray[0]} is a symlink: modules must be files`, 'put the file there');
   return chosen;
+}
+
+/** What a node cannot do without, by the clause that says so. */
+const needed: readonly (readonly [string, string])[] = [
+  ['sbin/init', 'no /sbin/init: nodes that boot it stop at once, unless an overlay brings one; install systemd in it'],
+  ['usr/bin/node', 'no /usr/bin/node: its nodes boot, but do not join the cluster; install Node.js in it'],
+];
+
+function lacking(files: ReadonlyMap<string, ManifestEntry>): readonly string[] {
+  return needed.filter(([path]) => !leadsToFile(files, path)).map(([, clause]) => clause);
+}
+
+/** path_resolution(7), in the root alone. */
+export function leadsToFile(files: ReadonlyMap<string, Pick<ManifestEntry, 'kind' | 'target'>>, path: string): boolean {
+  let trail: string[] = [];
+  const open = path.split('/').reverse();
+  for (let hops = 0; open.length > 0 && hops < 40; ) {
+    const part = open.pop() ?? '';
+    if (part === '' || part === '.') continue;
+    if (part === '..') {
+      trail.pop();
+      continue;
+    }
+    const entry = files.get([...trail, part].join('/'));
+    if (entry?.target === undefined) {
+      trail.push(part);
+      continue;
+    }
+    hops += 1;
+    if (entry.target.startsWith('/')) trail = [];
+    open.push(...entry.target.split('/').reverse());
+  }
+  return open.length === 0 && files.get(trail.join('/'))?.kind === 'file';
 }
 
 /** os-release(5): Debian's code name, else which system it is. */

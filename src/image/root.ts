@@ -28,6 +28,11 @@ export interface Metadata {
   readonly mtime: Timestamp;
 }
 
+/** Nothing but that of what may have more: a writer takes all it is given. */
+export function metadataOf({ mode, uid, gid, mtime }: Metadata): Metadata {
+  return { mode, uid, gid, mtime };
+}
+
 /**
  * A root being written. As root the files get their true owners, so that it can be chrooted into; any other user owns them all and may
  * read them all. Set-id bits and device nodes are in the manifest only: on the server they would be a way to become root.
@@ -66,6 +71,11 @@ export class RootWriter {
 
   private add(entry: Pick<ManifestEntry, 'path' | 'kind'> & Metadata & Partial<ManifestEntry>): void {
     this.byPath.set(entry.path, { size: 0, target: undefined, device: undefined, inode: undefined, sha256: undefined, ...entry });
+  }
+
+  /** What has been written there. */
+  entry(path: string): ManifestEntry | undefined {
+    return this.byPath.get(path);
   }
 
   has(path: string): boolean {

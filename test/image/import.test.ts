@@ -1,6 +1,6 @@
-// Which kernel of an imported root nodes boot.
+// Which kernel of an imported root nodes boot, and what the root has for them.
 import { describe, expect, it } from 'vitest';
-import { chooseKernel } from '../../src/image/import.ts';
+import { chooseKernel, leadsToFile } from '../../src/image/import.ts';
 import type { Kind } from '../../src/tree/tree.ts';
 
 describe('the kernel of a root', () => {
@@ -26,5 +26,32 @@ describe('the kernel of a root', () => {
   it('whose modules lead elsewhere is refused', () => {
     const root = new Map([...files('boot/vmlinuz-5', 'lib/modules/5/modules.dep')]).set('lib/modules/5/x.ko', { kind: 'symlink' });
     expect(() => chooseKernel(root, undefined)).toThrow('/lib/modules/5/x.ko is a symlink');
+  });
+});
+
+describe('a program of a root', () => {
+  const entry = (kind: Kind, target?: string) => ({ kind, target });
+  const root = new Map([
+    ['sbin', entry('symlink', 'usr/sbin')],
+    ['usr', entry('directory')],
+    ['usr/sbin', entry('directory')],
+    ['usr/sbin/init', entry('symlink', '../lib/systemd')],
+    ['usr/lib', entry('directory')],
+    ['usr/lib/systemd', entry('file')],
+    ['usr/sbin/halt', entry('symlink', '/usr/lib/./systemd')],
+    ['usr/sbin/away', entry('symlink', '../../../../usr/lib/systemd')],
+    ['usr/sbin/lost', entry('symlink', 'nowhere')],
+    ['usr/sbin/round', entry('symlink', 'round')],
+  ]);
+  it.each([
+    ['sbin/init', true],
+    ['sbin/halt', true],
+    ['sbin/away', true],
+    ['sbin/lost', false],
+    ['sbin/round', false],
+    ['usr/sbin', false],
+    ['sbin/none', false],
+  ])('%s is found through symlinks, as the node will: %s', (path, there) => {
+    expect(leadsToFile(root, path)).toBe(there);
   });
 });

@@ -1,14 +1,14 @@
 // farm image import with the real tar, mksquashfs, zstd and busybox: of a directory, of a tar, with the newest kernel or the one that is asked for.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { importImage } from '../../src/image/import.ts';
-import { moduleClasses } from '../../src/image/modules.ts';
 import { parseMtree } from '../../src/image/mtree.ts';
 import { rootSource } from '../../src/image/root-source.ts';
 import { verifyVersion } from '../../src/image/verify.ts';
+import { bootableKernel as kernel, makeBootableRoot as makeRoot } from '../support/bootable-root.ts';
 import { makeImage } from '../support/made-image.ts';
 
 let top: string;
@@ -18,53 +18,6 @@ beforeEach(async () => {
   await makeImage(join(top, 'images'), { name: 'donor', files: {} });
 });
 afterEach(() => rmSync(top, { recursive: true }));
-
-/** A bzImage of nothing but its header, by the Linux/x86 boot protocol. */
-function kernel(release: string): Buffer {
-  const bytes = Buffer.alloc(8192);
-  bytes.write(release, 4096);
-  bytes.writeUInt8(1, 0x1f1);
-  bytes.writeUInt16LE(0xaa55, 0x1fe);
-  bytes.write('HdrS', 0x202, 'latin1');
-  bytes.writeUInt16LE(0x020f, 0x206);
-  bytes.writeUInt8(1, 0x211);
-  bytes.writeUInt32LE(0x7fff_ffff, 0x22c);
-  bytes.writeUInt32LE(2047, 0x238);
-  bytes.writeBigUInt64LE(0x100_0000n, 0x258);
-  bytes.writeUInt32LE(0x200_0000, 0x260);
-  return bytes;
-}
-
-const required = Object.values(moduleClasses).flatMap((each) => [...each.required]);
-
-function makeRoot(root: string): void {
-  for (const path of ['boot', 'etc', 'proc/1', 'usr/bin', 'var/lib/dpkg']) mkdirSync(join(root, path), { recursive: true });
-  symlinkSync('usr/lib', join(root, 'lib'));
-  writeFileSync(join(root, 'proc/1/stat'), 'of a running system');
-  writeFileSync(join(root, 'etc/os-release'), 'ID=debian\nVERSION_CODENAME=bookworm\n');
-  writeFileSync(join(root, 'usr/bin/env'), '#!/bin/sh\n', { mode: 0o755 });
-  writeFileSync(
-    join(root, 'var/lib/dpkg/status'),
-    'Package: bash\nStatus: install ok installed\nVersion: 5.2\n\nPackage: gone\nStatus: deinstall ok config-files\n',
-  );
-  for (const release of ['6.1.0-9', '6.1.0-10', '6.1.0-11']) {
-    writeFileSync(join(root, 'boot', `vmlinuz-${release}`), kernel(release));
-    if (release === '6.1.0-11') continue; // one without modules
-    const modules = join(root, 'usr/lib/modules', release);
-    mkdirSync(join(modules, 'kernel/fs'), { recursive: true });
-    symlinkSync('/usr/src', join(modules, 'build'));
-    writeFileSync(join(modules, 'kernel/fs/nfs.ko'), 'a module');
-    writeFileSync(join(modules, 'modules.dep'), 'kernel/fs/nfs.ko:\n');
-    writeFileSync(
-      join(modules, 'modules.builtin'),
-      required
-        .filter((name) => name !== 'nfs')
-        .map((name) => `kernel/${name}.ko\n`)
-        .join(''),
-    );
-    for (const table of ['softdep', 'alias']) writeFileSync(join(modules, `modules.${table}`), '');
-  }
-}
 
 async function imported(source: string, wanted?: string) {
   const donor = join(top, 'images/donor', readlinkSync(join(top, 'images/donor/current')));
