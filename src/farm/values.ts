@@ -4,6 +4,7 @@ import { createHmac } from 'node:crypto';
 import { type Ipv4, ipv4FromNumber } from '../base/addresses.ts';
 import type { RenderContext } from '../overlay/render.ts';
 import { type Farm, fqdn, type Node, serverName } from './farm.ts';
+import { openmosixLines } from './openmosix-setting.ts';
 import { type HostKey, hostKeySeed, hostKeyText, publicPoint } from './ssh-keys.ts';
 
 /** `key` is the farm's secret, `map` the text of openmosix.map, `hostKey` what is known of ssh host keys. */
@@ -23,6 +24,13 @@ export function templateValues(farm: Farm, key: Buffer, map: string, hostKey = (
       key: agentKey(key).toString('hex'),
     },
     nodes: farm.nodes.map((node) => nodeValues(farm, node, key, hostKey(node.name))),
+    users: farm.users.map(({ fullName, password, ...user }) => ({
+      ...user,
+      ...(fullName === undefined ? {} : { fullName }),
+      ...(password === undefined ? {} : { password }),
+    })),
+    groups: farm.groups,
+    memberships: farm.users.flatMap((user) => user.groups.map((group) => ({ user: user.name, group }))),
   };
 }
 
@@ -45,11 +53,17 @@ function nodeValues(farm: Farm, node: Node, key: Buffer, sshHostKey: HostKey): o
     image: node.profile.image,
     consoleLogin: node.profile.consoleLogin,
     shared: node.profile.shared.map(({ path, access }) => ({ path, access: access.readOnly ? 'ro' : 'rw' })),
+    homes: farm.users.filter(({ home }) => !node.profile.shared.some(({ path }) => isIn(home, path))).map(({ home, uid, gid }) => ({ path: home, uid, gid })),
+    openmosix: openmosixLines(node.profile.openmosix),
     ntpServers: ntpServers(farm, node),
     machineId: machineId(key, node),
     sshHostKey,
   };
   return values;
+}
+
+function isIn(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
 }
 
 /** What DHCP says under option 42 (RFC 2132 8.3): the node's own before its profile's, its network's and the farm's. */

@@ -2,7 +2,7 @@
 import { FarmError, sentence } from '../base/errors.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 import { nameFault } from './names.ts';
-import { compileStrictly, Omitted } from './strict-handlebars.ts';
+import { compileStrictly, Omitted, type Template } from './strict-handlebars.ts';
 
 /** One file of an overlay directory. */
 export interface OverlaySource {
@@ -21,6 +21,10 @@ export interface OverlaySource {
 export interface RenderContext {
   readonly farm: object;
   readonly nodes: readonly (object & { readonly name: string })[];
+  readonly users?: readonly (object & { readonly name: string })[];
+  readonly groups?: readonly (object & { readonly name: string })[];
+  /** Who is in which group besides his own. */
+  readonly memberships?: readonly { readonly user: string; readonly group: string }[];
 }
 
 export const templateSuffix = '.hbs';
@@ -32,7 +36,8 @@ export const templateSuffix = '.hbs';
 const header = /^\{\{!--\s*(?:mode=(0[0-7]{3,4})|(symlink))\s*--\}\}\r?\n/;
 
 /**
- * Renders every source. A template whose name speaks of `node` is rendered for each node, all others once. Sorted by path, so equal
+ * Renders every source. A template whose name speaks of `node` is rendered for each node, one that speaks of `user`, `group` or `membership` for each
+ * of these, all others once. Sorted by path, so equal
  * inputs give equal outputs. Throws `FarmError` `overlay.render` with file, line and node for anything a template needs and does not
  * find: never an empty string.
  */
@@ -57,22 +62,76 @@ function renderSource(source: OverlaySource, context: RenderContext): readonly O
 
   const [, stated, symlink] = header.exec(body.text) ?? [];
   const mode = stated === undefined ? source.mode : Number.parseInt(stated, 8);
+  const nameText = source.path.slice(0, -templateSuffix.length);
+  const of = loopOf(nameText);
   const text = compile(body.text, source.origin);
-  const name = compile(source.path.slice(0, -templateSuffix.length), source.origin);
-  const render = (values: object, who: string): readonly OverlayFile[] => {
-    const rendered = apply(text, values, source.origin, who);
-    const path = rendered === undefined ? undefined : apply(name, values, source.origin, who);
-    if (rendered === undefined || path === undefined) return [];
-    if (symlink !== undefined) {
-      const target = rendered.trim();
-      return [{ ...owner, path: landing(source, path), mode, body: { kind: 'symlink', target }, size: target.length }];
-    }
+  const name = compile(nameText, source.origin);
+  const made = (rendered: string): Pick<OverlayFile, 'body' | 'size'> => {
+    if (symlink !== undefined) return { body: { kind: 'symlink', target: rendered.trim() }, size: rendered.trim().length };
     const bytes = Buffer.from(rendered);
-    return [{ ...owner, path: landing(source, path), mode, body: { kind: 'bytes', bytes }, size: bytes.length }];
+    return { body: { kind: 'bytes', bytes }, size: bytes.length };
   };
-  const common = { farm: context.farm, nodes: context.nodes };
-  if (!source.path.includes('{{')) return render(common, 'for all nodes');
-  return context.nodes.flatMap((node) => render({ ...common, node }, `for node ${node.name}`));
+  const common = { farm: context.farm, nodes: context.nodes, users: context.users ?? [], groups: context.groups ?? [], memberships: context.memberships ?? [] };
+  const contents = of === undefined ? undefined : reused(text, of, made);
+  const render = (values: object, who: string): readonly OverlayFile[] => {
+    const content = apply(contents ?? ((given) => made(text(given))), values, source.origin, who);
+    const path = content === undefined ? undefined : apply(name, values, source.origin, who);
+    return content === undefined || path === undefined ? [] : [{ ...owner, path: landing(source, path), mode, ...content }];
+  };
+  switch (of) {
+    case undefined:
+      return render(common, 'for all nodes');
+    case 'node':
+      return common.nodes.flatMap((node) => render({ ...common, node }, `for node ${node.name}`));
+    case 'user':
+      return common.users.flatMap((user) => render({ ...common, user }, `for user ${user.name}`));
+    case 'group':
+      return common.groups.flatMap((group) => render({ ...common, group }, `for group ${group.name}`));
+    case 'membership':
+      return common.memberships.flatMap((membership) => render({ ...common, membership }, `for ${membership.user} in group ${membership.group}`));
+  }
+}
+
+type Loop = 'node' | 'user' | 'group' | 'membership';
+
+/** Of what the name speaks; undefined: of nothing. */
+function loopOf(name: string): Loop | undefined {
+  const [, word] = /\{\{[^}]*\b(user|group|membership)\./.exec(name) ?? [];
+  if (word === 'user' || word === 'group' || word === 'membership') return word;
+  return name.includes('{{') ? 'node' : undefined;
+}
+
+/** When so many nodes had each its own text, the others will, too. */
+const allDiffer = 100;
+
+/** What `text` makes, made once for all nodes that are alike in what it speaks of: they share one content. */
+function reused<Content>(text: Template, of: Loop, made: (rendered: string) => Content): (values: object) => Content {
+  const paths = text.reads(of);
+  if (paths === undefined) return (values) => made(text(values));
+  const known = new Map<string, Content | Omitted>();
+  let hits = 0;
+  return (values) => {
+    if (hits === 0 && known.size >= allDiffer) return made(text(values));
+    const key = JSON.stringify(
+      paths.map((path) => path.reduce((value: unknown, part) => (value instanceof Object ? Reflect.get(value, part) : undefined), Reflect.get(values, of))),
+    );
+    let content = known.get(key);
+    if (content === undefined) {
+      content = attempt(() => made(text(values)));
+      known.set(key, content);
+    } else hits++;
+    if (content instanceof Omitted) throw content;
+    return content;
+  };
+}
+
+function attempt<Content>(action: () => Content): Content | Omitted {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof Omitted) return error;
+    throw error;
+  }
 }
 
 /** The path as trees have it, one character a byte; refuses what cannot be the name of a file in the root, or is no version of one. */
@@ -90,8 +149,6 @@ export function renderTemplate(text: string, origin: string, values: object): st
   return rendered;
 }
 
-type Template = (values: object) => string;
-
 function compile(text: string, origin: string): Template {
   try {
     return compileStrictly(text);
@@ -101,7 +158,7 @@ function compile(text: string, origin: string): Template {
 }
 
 /** undefined if the template asked to be left out. */
-function apply(template: Template, values: object, origin: string, who: string): string | undefined {
+function apply<Result>(template: (values: object) => Result, values: object, origin: string, who: string): Result | undefined {
   try {
     return template(values);
   } catch (error) {
