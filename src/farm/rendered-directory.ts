@@ -2,12 +2,17 @@
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
-  copyFileSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  futimesSync,
   lchownSync,
   lstatSync,
   lutimesSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -33,8 +38,9 @@ export function writeRendered(out: string, files: readonly OverlayFile[]): void 
   const isThere = refuseForeign(target);
   mkdirSync(dirname(target), { recursive: true });
   const beside = mkdtempSync(`${target}.new-`);
+  const made = new Set(['.']);
   try {
-    const lines = files.map((file) => writeFile(beside, file));
+    const lines = files.map((file) => writeFile(beside, file, made));
     writeFileSync(`${beside}/${manifestName}`, lines.join(''), { mode: 0o600 });
     lutimesSync(`${beside}/${manifestName}`, firstTime, firstTime);
     finish(Buffer.from(beside));
@@ -59,20 +65,47 @@ function swap(beside: string, target: string): void {
   }
 }
 
-/** Its line of the manifest. */
-function writeFile(top: string, { path, mode, uid, gid, body }: OverlayFile): string {
-  const at = Buffer.from(`${top}/${path}`, 'latin1');
-  const directory = Buffer.from(dirname(`${top}/${path}`), 'latin1');
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
-  if (body.kind === 'symlink') symlinkSync(body.target, at);
-  else if (body.kind === 'bytes') writeFileSync(at, body.bytes, { mode: 0o600, flag: 'wx' });
-  else copyFileSync(body.path, at);
-  if (process.getuid?.() === 0) lchownSync(at, uid, gid);
-  if (body.kind !== 'symlink') chmodSync(at, mode);
-  const sum = sumOf(at);
-  const time = firstTime + (Number.parseInt(sum.slice(0, 8), 16) % times);
-  lutimesSync(at, time, time);
-  return `${modeText(at)} ${sum} ${Buffer.from(path, 'latin1').toString()}\n`;
+const isRoot = process.getuid?.() === 0;
+
+/** Its line of the manifest. As few calls as there can be: a farm of 10,000 nodes has 30,000 files. `made`: directories that are there already. */
+function writeFile(top: string, { path, mode, uid, gid, body }: OverlayFile, made: Set<string>): string {
+  const whole = `${top}/${path}`;
+  const at = isAscii(whole) ? whole : Buffer.from(whole, 'latin1');
+  const directory = dirname(path);
+  if (!made.has(directory)) mkdirSync(Buffer.from(`${top}/${directory}`, 'latin1'), { recursive: true, mode: 0o755 });
+  made.add(directory);
+  if (body.kind === 'symlink') {
+    symlinkSync(body.target, at);
+    const sum = sha256(Buffer.from(body.target));
+    if (isRoot) lchownSync(at, uid, gid);
+    lutimesSync(at, timeOf(sum), timeOf(sum));
+    return line(modeText(at), sum, path);
+  }
+  const file = openSync(at, 'wx', 0o600);
+  try {
+    const bytes = body.kind === 'bytes' ? body.bytes : readFileSync(body.path);
+    const sum = sha256(bytes);
+    writeFileSync(file, bytes);
+    // A file is its maker's; and to give it away takes set-id bits from it.
+    if (isRoot && (uid !== 0 || gid !== 0)) fchownSync(file, uid, gid);
+    if (mode !== 0o600) fchmodSync(file, mode);
+    futimesSync(file, timeOf(sum), timeOf(sum));
+    return line((constants.S_IFREG | mode).toString(8), sum, path);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function line(mode: string, sum: string, path: string): string {
+  return `${mode} ${sum} ${Buffer.from(path, 'latin1').toString()}\n`;
+}
+
+function timeOf(sum: string): number {
+  return firstTime + (Number.parseInt(sum.slice(0, 8), 16) % times);
+}
+
+function isAscii(text: string): boolean {
+  return !/[\x80-\xff]/.test(text);
 }
 
 /** Modes and times of directories, whatever the umask; a directory's time comes from the names in it. */
@@ -94,10 +127,14 @@ function child(directory: Buffer, name: Buffer): Buffer {
 function sumOf(path: Buffer): string {
   const stat = lstatSync(path);
   const content = stat.isSymbolicLink() ? readlinkSync(path, { encoding: 'buffer' }) : stat.isFile() ? readFileSync(path) : Buffer.alloc(0);
+  return sha256(content);
+}
+
+function sha256(content: Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-function modeText(path: Buffer): string {
+function modeText(path: Buffer | string): string {
   return (lstatSync(path).mode & 0o177777).toString(8);
 }
 

@@ -43,8 +43,9 @@ const header = /^\{\{!--\s*(?:mode=(0[0-7]{3,4})|(symlink))\s*--\}\}\r?\n/;
  */
 export function renderOverlay(sources: readonly OverlaySource[], context: RenderContext): readonly OverlayFile[] {
   const files = new Map<string, OverlayFile>();
+  const scopes = scopesOf(context);
   for (const source of sources) {
-    for (const file of renderSource(source, context)) {
+    for (const file of renderSource(source, scopes)) {
       if (files.has(file.path)) {
         const clash = `${source.origin}: a second file is rendered as ${file.path}`;
         throw new FarmError('overlay.clash', clash, 'a template that differs by node needs {{node.name}} in its name');
@@ -55,42 +56,51 @@ export function renderOverlay(sources: readonly OverlaySource[], context: Render
   return [...files.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-function renderSource(source: OverlaySource, context: RenderContext): readonly OverlayFile[] {
-  const { body, size } = source;
-  const owner = { uid: 0, gid: 0, origin: source.origin };
+/** What a template is rendered with, and for whom: made once for all templates, because there may be 10,000 nodes. */
+interface Scope {
+  readonly values: object;
+  readonly who: string;
+}
+
+function scopesOf({ farm, nodes, users = [], groups = [], memberships = [] }: RenderContext): Readonly<Record<Loop | 'all', readonly Scope[]>> {
+  const common = { farm, nodes, users, groups, memberships };
+  return {
+    all: [{ values: common, who: 'for all nodes' }],
+    node: nodes.map((node) => ({ values: { ...common, node }, who: `for node ${node.name}` })),
+    user: users.map((user) => ({ values: { ...common, user }, who: `for user ${user.name}` })),
+    group: groups.map((group) => ({ values: { ...common, group }, who: `for group ${group.name}` })),
+    membership: memberships.map((membership) => ({ values: { ...common, membership }, who: `for ${membership.user} in group ${membership.group}` })),
+  };
+}
+
+function renderSource(source: OverlaySource, scopes: ReturnType<typeof scopesOf>): readonly OverlayFile[] {
+  const { body, size, origin } = source;
+  const owner = { uid: 0, gid: 0, origin };
   if (body.kind !== 'template') return [{ ...owner, path: landing(source, source.path), mode: source.mode, body, size }];
 
   const [, stated, symlink] = header.exec(body.text) ?? [];
   const mode = stated === undefined ? source.mode : Number.parseInt(stated, 8);
   const nameText = source.path.slice(0, -templateSuffix.length);
   const of = loopOf(nameText);
-  const text = compile(body.text, source.origin);
-  const name = compile(nameText, source.origin);
-  const made = (rendered: string): Pick<OverlayFile, 'body' | 'size'> => {
+  const text = compile(body.text, origin);
+  const name = compile(nameText, origin);
+  const made = (rendered: string): Content => {
     if (symlink !== undefined) return { body: { kind: 'symlink', target: rendered.trim() }, size: rendered.trim().length };
     const bytes = Buffer.from(rendered);
     return { body: { kind: 'bytes', bytes }, size: bytes.length };
   };
-  const common = { farm: context.farm, nodes: context.nodes, users: context.users ?? [], groups: context.groups ?? [], memberships: context.memberships ?? [] };
-  const contents = of === undefined ? undefined : reused(text, of, made);
-  const render = (values: object, who: string): readonly OverlayFile[] => {
-    const content = apply(contents ?? ((given) => made(text(given))), values, source.origin, who);
-    const path = content === undefined ? undefined : apply(name, values, source.origin, who);
-    return content === undefined || path === undefined ? [] : [{ ...owner, path: landing(source, path), mode, ...content }];
-  };
-  switch (of) {
-    case undefined:
-      return render(common, 'for all nodes');
-    case 'node':
-      return common.nodes.flatMap((node) => render({ ...common, node }, `for node ${node.name}`));
-    case 'user':
-      return common.users.flatMap((user) => render({ ...common, user }, `for user ${user.name}`));
-    case 'group':
-      return common.groups.flatMap((group) => render({ ...common, group }, `for group ${group.name}`));
-    case 'membership':
-      return common.memberships.flatMap((membership) => render({ ...common, membership }, `for ${membership.user} in group ${membership.group}`));
+  const content = of === undefined ? (values: object) => made(text(values)) : reused(text, of, made);
+  const files: OverlayFile[] = [];
+  for (const { values, who } of scopes[of ?? 'all']) {
+    const { body: rendered, size: bytes } = apply(content, values, origin, who) ?? {};
+    const path = rendered === undefined ? undefined : apply(name, values, origin, who);
+    if (rendered !== undefined && path !== undefined && bytes !== undefined)
+      files.push({ uid: 0, gid: 0, origin, path: landing(source, path), mode, body: rendered, size: bytes });
   }
+  return files;
 }
+
+type Content = Pick<OverlayFile, 'body' | 'size'>;
 
 type Loop = 'node' | 'user' | 'group' | 'membership';
 
@@ -104,26 +114,36 @@ function loopOf(name: string): Loop | undefined {
 /** When so many nodes had each its own text, the others will, too. */
 const allDiffer = 100;
 
-/** What `text` makes, made once for all nodes that are alike in what it speaks of: they share one content. */
-function reused<Content>(text: Template, of: Loop, made: (rendered: string) => Content): (values: object) => Content {
+/** What `text` makes, made once for all nodes whose values, as far as it reads them, are the same ones: they share one content. */
+function reused(text: Template, of: Loop, made: (rendered: string) => Content): (values: object) => Content {
   const paths = text.reads(of);
   if (paths === undefined) return (values) => made(text(values));
-  const known = new Map<string, Content | Omitted>();
+  const known: Known = new Map();
+  let count = 0;
   let hits = 0;
   return (values) => {
-    if (hits === 0 && known.size >= allDiffer) return made(text(values));
-    const key = JSON.stringify(
-      paths.map((path) => path.reduce((value: unknown, part) => (value instanceof Object ? Reflect.get(value, part) : undefined), Reflect.get(values, of))),
-    );
-    let content = known.get(key);
-    if (content === undefined) {
+    if (hits === 0 && count >= allDiffer) return made(text(values));
+    let at = known;
+    for (const path of paths) {
+      const value = path.reduce((above: unknown, part) => (above instanceof Object ? Reflect.get(above, part) : undefined), Reflect.get(values, of));
+      const below = at.get(value);
+      const next: Known = below instanceof Map ? below : new Map();
+      if (below === undefined) at.set(value, next);
+      at = next;
+    }
+    let content = at.get(made);
+    if (content === undefined || content instanceof Map) {
       content = attempt(() => made(text(values)));
-      known.set(key, content);
+      at.set(made, content);
+      count++;
     } else hits++;
     if (content instanceof Omitted) throw content;
     return content;
   };
 }
+
+/** By one value after the other, and at the end by a key that is no value. */
+type Known = Map<unknown, Known | Content | Omitted>;
 
 function attempt<Content>(action: () => Content): Content | Omitted {
   try {

@@ -46,7 +46,7 @@ mount -t tmpfs none /run
 
 it('knows users and groups by name and number', () => {
   expect(asked('getent passwd zannx 31002; getent group zannx 32000')).toBe(`zannx:x:31001:31001:Ann Example:/home/zannx:/bin/bash
-zbobx:x:31002:32000::/home/zbobx:/bin/sh
+zbobx:x:31002:32000:zbobx:/home/zbobx:/bin/sh
 zannx:x:31001:
 zstudents:x:32000:zannx
 `);
