@@ -249,7 +249,8 @@ export type NetworkText = FarmText['networks'][string];
 export type NodeText = FarmText['nodes'][string];
 export type UnknownText = FarmText['unknown'];
 
-const shapes: Readonly<Record<string, z.ZodObject>> = {
+/** Every map of farm.yaml by its path, `*` for a name or a place in a list. */
+export const shapes: Readonly<Record<string, z.ZodObject>> = {
   '': farmSchema,
   unknown: unknownShape,
   tls: tlsShape,
