@@ -24,6 +24,7 @@ import {
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { FarmError, systemCode } from '../base/errors.ts';
+import { makeDirectory } from '../base/make-directory.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 
 /** Lists what was written: a line of mode, SHA-256 of the content or link, and path for each file. */
@@ -37,7 +38,7 @@ const times = 365 * 86_400;
 export function writeRendered(out: string, files: readonly OverlayFile[]): void {
   const target = resolve(out);
   const old = ownFiles(target);
-  mkdirSync(dirname(target), { recursive: true });
+  makeDirectory(dirname(target));
   const beside = mkdtempSync(`${target}.new-`);
   const made = new Set(['.']);
   try {
