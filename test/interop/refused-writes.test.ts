@@ -60,3 +60,26 @@ describe.each(orders.map((words) => [words.join(' ').replaceAll(directory, 'LAB'
     );
   });
 });
+
+const hundred = ['add-node', ...Array.from({ length: 100 }, (_, index) => `52:54:00:00:01:${index.toString(16).padStart(2, '0')}`)];
+
+it.each([
+  ['full', 0, hundred],
+  // Room for the lock and for half of the text.
+  ['nearly full', 8192, hundred],
+  ['full', 0, ['node', 'set', 'all', 'kernel_args=[quiet]']],
+] as const)('a %s disk (%i bytes left) leaves farm.yaml as it was, and nothing beside it', (_how, left, words) => {
+  const script = `mount --make-rprivate / && mount -t tmpfs -o size=256k none /mnt && cp -a "$1"/. /mnt && shift
+ls -A /mnt > /dev/shm/$$.before; cp /mnt/farm.yaml /dev/shm/$$.yaml
+cat /dev/zero > /mnt/fill 2> /dev/null; truncate -s -${left} /mnt/fill
+"$@"
+echo "status $?"
+rm /mnt/fill; ls -A /mnt | cmp - /dev/shm/$$.before && cmp /mnt/farm.yaml /dev/shm/$$.yaml && echo same
+rm /dev/shm/$$.*`;
+  const { stdout, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', directory, command, '-C', '/mnt', ...words], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  expect(stdout).toBe('status 2\nsame\n');
+  expect(stderr).toMatch(/^farm: .*no space left on device[\s\S]*the disk is full: df -h\n$/i);
+});
