@@ -33,6 +33,7 @@ export const interopPackages = [
   'curl',
   'libnfs-utils',
   'dnsmasq-base',
+  'libnss-systemd',
   'cpio',
   'libarchive-tools',
   'isc-dhcp-relay',

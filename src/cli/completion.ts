@@ -2,8 +2,12 @@
 import { Argument, Command } from 'commander';
 import { FarmError } from '../base/errors.ts';
 import { loadFarm } from '../farm/config.ts';
+import { overlayDirectory } from '../farm/directory.ts';
 import type { Farm } from '../farm/farm.ts';
+import { overlayTemplates, plainPath } from '../farm/overlay-templates.ts';
+import { storedImages } from '../farm/stored-images.ts';
 import { farmDirectory } from './options.ts';
+import { builtinOverlay } from './package.ts';
 
 /** Each shell asks farm itself, so that new nodes, tags and profiles are known at once. */
 const scripts = {
@@ -80,7 +84,28 @@ function candidates(command: Command, before: string | undefined, place: number,
   if (command.commands.length > 0) return command.commands.map((inner) => inner.name());
   const argument = command.registeredArguments[Math.min(place, command.registeredArguments.length - 1)];
   if (argument === undefined) return [];
-  return argument.argChoices ?? (/^(?:nodes|node|words)$/.test(argument.name()) ? named('<nodes>', farm()) : []);
+  return argument.argChoices ?? argumentsFor(argument.name(), command, word, farm);
+}
+
+/** By what an argument is called, and where. Nothing: a file, or a text of one's own. */
+function argumentsFor(name: string, command: Command, word: string, farm: () => Farm | undefined): readonly string[] {
+  const of = command.parent?.name();
+  if (/^(?:nodes|node|words)$/.test(name)) return named('<nodes>', farm());
+  if (of === 'image' && /^(?:images?|version|old|new)$/.test(name)) return imageNames(farm(), word.includes('/'));
+  // As nodes see them: the `$` of a tagged name would have to be quoted, for each shell in its way.
+  if (of === 'overlay' && name === 'file') {
+    const directory = farm()?.directory;
+    return directory === undefined
+      ? []
+      : [...new Set(overlayTemplates(builtinOverlay, overlayDirectory(directory)).map(({ path }) => plainPath(path)))].filter((path) => !path.includes('{'));
+  }
+  return [];
+}
+
+/** Versions only where one is begun. */
+function imageNames(farm: Farm | undefined, withVersions: boolean): readonly string[] {
+  if (farm === undefined) return [];
+  return storedImages(farm.directory).flatMap(({ name, versions }) => (withVersions ? versions.map(({ version }) => `${name}/${version}`) : [name]));
 }
 
 function named(flags: string, farm: Farm | undefined): readonly string[] {

@@ -4,6 +4,7 @@ import { loadFarm } from '../farm/config.ts';
 import { identityText, type Node } from '../farm/farm.ts';
 import { foldNames } from '../farm/host-range.ts';
 import { clientIdText } from '../farm/identifiers.ts';
+import { openmosixLines } from '../farm/openmosix-setting.ts';
 import { chosenNodes, type ExcludeOption, nodesArgument, someOrAll, withExclude } from './node-sets.ts';
 import { farmDirectory, table } from './options.ts';
 
@@ -83,6 +84,7 @@ function valuesOf(node: Node): readonly Value[] {
     kernel_args: profile.kernelArgs,
     console_login: profile.consoleLogin,
     power: profile.power.kind,
+    openmosix: openmosixLines(profile.openmosix).map(({ key, value }) => `${key}=${value}`),
   };
   return [
     ...said('id', node.id),

@@ -7,24 +7,28 @@ import { FarmError } from '../base/errors.ts';
 import { silentLog } from '../base/log.ts';
 import { loadFarm } from '../farm/config.ts';
 import { privateDirectory } from '../farm/directory.ts';
-import { tagClient } from '../farm/farm.ts';
+import { type Farm, tagClient } from '../farm/farm.ts';
+import { foldNames } from '../farm/host-range.ts';
 import { Images } from '../farm/images.ts';
 import { LiveFarm } from '../farm/live.ts';
+import { selectNodes } from '../farm/node-set.ts';
 import { type PrivateTree, privateTree, privateTrees, wipePrivate } from '../farm/private-trees.ts';
 import type { TagClient } from '../overlay/tags.ts';
 import { type Difference, differences } from '../tree/difference.ts';
 import { readPrivate } from '../tree/private.ts';
 import type { Quota } from '../tree/room.ts';
+import { type ExcludeOption, nodesArgument, withExclude } from './node-sets.ts';
 import { farmDirectory, table } from './options.ts';
 import { builtinOverlay, programFiles } from './package.ts';
 import { fetchStatus } from './status.ts';
 
 export function privateCommand(): Command {
-  const list = new Command('list')
-    .description('show how much nodes have written, and over which image')
-    .argument('[nodes...]', 'all, also what is left of nodes that the farm has no more')
+  const list = withExclude(new Command('list').description('show how much nodes have written, and over which image'))
+    .argument('[nodes...]', `${treesArgument}; by default every one there is`)
     .option('--json', 'for programs')
-    .action((nodes: readonly string[], options: { json?: boolean }, command: Command) => showList(farmDirectory(command), nodes, options.json === true));
+    .action((nodes: readonly string[], { json, exclude }: ExcludeOption & { json?: boolean }, command: Command) =>
+      showList(farmDirectory(command), nodes, exclude, json === true),
+    );
   const diff = new Command('diff')
     .description("show in what a node's root differs from image and overlays")
     .argument('<node>', 'the node')
@@ -33,13 +37,28 @@ export function privateCommand(): Command {
     .action((node: string, path: string | undefined, options: { json?: boolean }, command: Command) =>
       showDifferences(farmDirectory(command), node, path, options.json === true),
     );
-  const wipe = new Command('wipe')
-    .description('forget all that nodes have written')
-    .argument('<nodes...>', 'nodes, or what is left of nodes that the farm has no more')
+  const wipe = withExclude(new Command('wipe').description('forget all that nodes have written'))
+    .argument('<nodes...>', treesArgument)
     .option('--yes', 'do not ask')
     .option('--force', 'also of nodes that run: they lose their root and must be restarted')
-    .action((nodes: readonly string[], options: { yes?: boolean; force?: boolean }, command: Command) => wipeTrees(farmDirectory(command), nodes, options));
+    .action((nodes: readonly string[], options: WipeOptions, command: Command) => wipeTrees(farmDirectory(command), nodes, options));
   return new Command('private').description('what nodes have written').addCommand(list).addCommand(diff).addCommand(wipe);
+}
+
+interface WipeOptions extends ExcludeOption {
+  readonly yes?: boolean;
+  readonly force?: boolean;
+}
+
+const treesArgument = `${nodesArgument}; or the name of a node that the farm has no more and that left something`;
+
+/** The names that `words` choose: sets of the farm's nodes, and nodes that have left it. */
+function chosenTrees(farm: Farm, there: readonly string[], words: readonly string[], exclude: readonly string[]): readonly string[] {
+  const nodes = new Set(farm.nodes.map(({ name }) => name));
+  const orphans = new Set(there.filter((name) => !nodes.has(name)));
+  const others = (all: readonly string[]): readonly string[] => all.filter((word) => !orphans.has(word));
+  const left = words.filter((word) => orphans.has(word) && !exclude.includes(word));
+  return [...selectNodes(farm, others(words), others(exclude)).map(({ name }) => name), ...new Set(left)];
 }
 
 interface Listed extends Omit<PrivateTree, 'version' | 'changed'> {
@@ -52,13 +71,13 @@ interface Listed extends Omit<PrivateTree, 'version' | 'changed'> {
   readonly changed: string | undefined;
 }
 
-function showList(directory: string, wanted: readonly string[], json: boolean): void {
+function showList(directory: string, wanted: readonly string[], exclude: readonly string[], json: boolean): void {
   const farm = loadFarm(directory);
   const byName = new Map(farm.nodes.map((node) => [node.name, node]));
   const there = privateTrees(directory);
-  refuseUnknown(wanted, [...there, ...byName.keys()]);
+  const without = new Set(chosenTrees(farm, there, exclude, []));
+  const names = wanted.length === 0 ? there.filter((name) => !without.has(name)) : chosenTrees(farm, there, wanted, exclude);
   const images = new Images(directory, []);
-  const names = wanted.length === 0 ? there : wanted;
   const rows = names.map((name): Listed => {
     const { version, changed, ...tree } = privateTree(directory, name);
     const node = byName.get(name);
@@ -151,16 +170,17 @@ export function sizeText(bytes: number): string {
   return `${value < 10 && unit !== '' ? value.toFixed(1) : Math.round(value)}${unit}`;
 }
 
-async function wipeTrees(directory: string, nodes: readonly string[], { yes = false, force = false }: { yes?: boolean; force?: boolean }): Promise<void> {
-  refuseUnknown(nodes, [...privateTrees(directory), ...loadFarm(directory).nodes.map(({ name }) => name)]);
+async function wipeTrees(directory: string, words: readonly string[], { yes = false, force = false, exclude }: WipeOptions): Promise<void> {
+  const nodes = chosenTrees(loadFarm(directory), privateTrees(directory), words, exclude);
+  if (nodes.length === 0) throw new FarmError('nodes.none', 'no node is left', 'farm private list shows whose trees there are');
   const status = await fetchStatus(directory);
   const running = status.nodes.filter(({ name, stage }) => nodes.includes(name) && status.serving && stage !== 'off' && stage !== 'silent');
   if (running.length > 0 && !force) {
     const names = running.map(({ name, stage }) => `${name} (${stage})`).join(', ');
     throw new FarmError('private.running', `${names} is running: it would lose its root`, 'switch it off first, or wipe with --force and restart it');
   }
-  if (!yes) await confirm(`Forget all that ${nodes.join(', ')} has written?`);
-  for (const node of new Set(nodes)) {
+  if (!yes) await confirm(`Forget all that ${foldNames(nodes)} ${nodes.length === 1 ? 'has' : 'have'} written?`);
+  for (const node of nodes) {
     await wipePrivate(directory, node, systemClock);
     console.log(`${node} begins anew at its next boot`);
   }

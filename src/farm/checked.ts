@@ -1,6 +1,7 @@
 // The farm that plain data describes, with every default filled in; or everything that is wrong with it.
 import { resolve } from 'node:path';
 import { networkAddress } from '../base/addresses.ts';
+import { accountsOf } from './accounts.ts';
 import { type Complaint, complaintsOf, inWords } from './complaints.ts';
 import { type Farm, type Network, type Node, type Profile, serverName, type UnknownPolicy } from './farm.ts';
 import { farmPolicyComplaints, linkComplaints, networkComplaints, nodeComplaints, noProfile, overlapComplaints, profileOfPolicy } from './fit.ts';
@@ -27,6 +28,8 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
   const profileNames = profiles.map(({ name }) => name);
   for (const [path, unknown] of policies(data)) complaints.push(...profileOfPolicy(path, unknown, profileNames));
   complaints.push(...sharedComplaints(data.profiles));
+  const { users, groups, complaints: accountComplaints } = accountsOf(data.users, data.groups);
+  complaints.push(...accountComplaints);
   if (complaints.length > 0) return { complaints };
   const unknown = policyOf('', data.unknown, profiles);
   const networks = Object.entries(data.networks).map(([name, network]) => networkOf(name, network, data, unknown, profiles));
@@ -48,6 +51,8 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
       upload: upload === undefined ? undefined : { limitBytes: upload.limit },
       reserve: data.reserve,
       sshKeys: data.ssh_keys,
+      users,
+      groups,
       leaseSeconds: data.lease_time,
       unknown,
       options: data.options,

@@ -1,5 +1,5 @@
 // Changing farm.yaml: under a lock, checked before it is written, replaced whole, and never over somebody's newer edit.
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { syncDirectory } from '../base/journal.ts';
@@ -42,14 +42,20 @@ export function editConfig(directory: string, edit: (text: string) => string, dr
 /** Writes a file so that a crash leaves the old one or the new one. */
 export function replaceFile(path: string, text: string, mode: number): void {
   const beside = `${path}.new`;
-  const fd = openSync(beside, 'w', mode);
   try {
-    writeSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    const fd = openSync(beside, 'w', mode);
+    try {
+      // Not writeSync, which is content with a part of the text where the disk has no room for more.
+      writeFileSync(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(beside, path);
+  } catch (error) {
+    rmSync(beside, { force: true });
+    throw error;
   }
-  renameSync(beside, path);
   syncDirectory(dirname(path));
 }
 
@@ -61,10 +67,7 @@ const lockPoll = 20;
 function lock(path: string): () => void {
   for (let waited = 0; ; waited += lockPoll) {
     try {
-      const fd = openSync(path, 'wx', 0o600);
-      writeSync(fd, String(process.pid));
-      closeSync(fd);
-      return () => rmSync(path, { force: true });
+      return taken(path);
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
       const holder = lockHolder(path);
@@ -75,6 +78,22 @@ function lock(path: string): () => void {
       } else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lockPoll);
     }
   }
+}
+
+/** Throws `EEXIST` if somebody has it. */
+function taken(path: string): () => void {
+  const fd = openSync(path, 'wx', 0o600);
+  const unlock = (): void => rmSync(path, { force: true });
+  try {
+    writeFileSync(fd, String(process.pid));
+  } catch (error) {
+    // Without a number nobody could tell that its owner is gone.
+    unlock();
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+  return unlock;
 }
 
 /** undefined if it was given back in this moment, or is just being taken and has no number yet. */

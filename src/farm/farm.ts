@@ -6,7 +6,9 @@ import type { Access } from '../nfs/access.ts';
 import type { TagClient } from '../overlay/tags.ts';
 import type { Power } from '../power/setting.ts';
 import type { Quota } from '../tree/room.ts';
+import type { Group, User } from './accounts.ts';
 import { bytesText, clientIdText } from './identifiers.ts';
+import type { OpenmosixSetting } from './openmosix-setting.ts';
 import type { SharedPath } from './shared.ts';
 
 /** Addresses from `first` to `last`, both included. */
@@ -86,6 +88,7 @@ export interface Profile {
   readonly quota: Quota;
   /** How its nodes are switched on and off. */
   readonly power: Power;
+  readonly openmosix: OpenmosixSetting;
   /** Where each of the values above comes from, under its key of farm.yaml: `node n1`, `profile gpu` or `default`. */
   readonly origins: Readonly<Record<string, string>>;
   readonly options: readonly FarmOption[];
@@ -150,6 +153,9 @@ export interface Farm {
   readonly reserve: number;
   /** Who may log in on nodes as root by ssh: public keys, as in authorized_keys. */
   readonly sshKeys: readonly string[];
+  /** Who has an account on every node, in the order of their numbers. */
+  readonly users: readonly User[];
+  readonly groups: readonly Group[];
   /** Of networks that have none of their own. */
   readonly leaseSeconds: number;
   /** The same. */

@@ -6,6 +6,7 @@ import { type Quota, unlimited } from '../tree/room.ts';
 import type { Complaint } from './complaints.ts';
 import { nearest as meant } from './complaints.ts';
 import type { FarmOption, Profile } from './farm.ts';
+import { inheritedOpenmosix } from './openmosix-setting.ts';
 import { type bootShape, type FarmText, rootAccessShape } from './schema.ts';
 import { sharedOwner } from './shared.ts';
 
@@ -20,7 +21,7 @@ const defaults = {
   root: 'nfs',
   loader: 'auto',
   boot: 'default',
-} as const satisfies Required<Omit<BootText, 'quota' | 'power'>>;
+} as const satisfies Required<Omit<BootText, 'quota' | 'power' | 'openmosix'>>;
 
 /** A profile, or a node, that says some of the values. */
 interface Layer {
@@ -80,7 +81,8 @@ function accessOf({ access, ...rest }: NonNullable<ProfileText['root_access']>):
 
 /** The profile of a node that says some of its values itself; the profile unchanged for all others. */
 export function profileFor(node: string, text: BootText, profile: Profile, texts: FarmText['profiles']): Profile {
-  if (text.quota === undefined && text.power === undefined && Object.keys(defaults).every((key) => Reflect.get(text, key) === undefined)) return profile;
+  const keys = ['quota', 'power', 'openmosix', ...Object.keys(defaults)];
+  if (keys.every((key) => Reflect.get(text, key) === undefined)) return profile;
   const layers = [profile.name, ...profile.ancestors].flatMap((name) => {
     const each = texts[name];
     return each === undefined ? [] : [{ where: `profile ${name}`, text: each }];
@@ -88,7 +90,7 @@ export function profileFor(node: string, text: BootText, profile: Profile, texts
   return { ...profile, ...valuesOf([{ where: `node ${node}`, text }, ...layers]) };
 }
 
-type Values = Pick<Profile, 'image' | 'kernelArgs' | 'consoleLogin' | 'root' | 'loader' | 'boot' | 'quota' | 'power' | 'origins'>;
+type Values = Pick<Profile, 'image' | 'kernelArgs' | 'consoleLogin' | 'root' | 'loader' | 'boot' | 'quota' | 'power' | 'openmosix' | 'origins'>;
 
 function valuesOf(layers: readonly Layer[]): Values {
   const origins: Record<string, string> = {};
@@ -107,7 +109,9 @@ function valuesOf(layers: readonly Layer[]): Values {
   const quota: Quota = { bytes: part(layers, 'bytes') ?? unlimited.bytes, objects: part(layers, 'objects') ?? unlimited.objects };
   said('power');
   const power = inheritedPower(layers.flatMap(({ text }) => text.power ?? []));
-  return { image, kernelArgs, consoleLogin, root, loader, boot, quota, power, origins };
+  said('openmosix');
+  const openmosix = inheritedOpenmosix(layers.flatMap(({ text }) => text.openmosix ?? []));
+  return { image, kernelArgs, consoleLogin, root, loader, boot, quota, power, openmosix, origins };
 }
 
 /** Each part of a quota is inherited by itself. */

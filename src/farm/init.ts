@@ -1,9 +1,10 @@
 // Making a farm: what this machine suggests for its network, and the commented farm.yaml.
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { broadcastAddress, type Cidr, type Ipv4, ipv4FromNumber, ipv4Number, networkAddress, parseCidr, prefixMask } from '../base/addresses.ts';
 import { FarmError } from '../base/errors.ts';
+import { makeDirectory } from '../base/make-directory.ts';
 import { configFile, parseFarm } from './config.ts';
 import { imagesDirectory, overlayDirectory, stateDirectory } from './directory.ts';
 import type { Farm } from './farm.ts';
@@ -45,8 +46,8 @@ export function initFarm(directory: string, options: InitOptions, local: readonl
   const name = options.name ?? farmName(path, proposals);
   const text = configText({ name, domain: options.domain ?? 'farm.lan', interface: chosen.name, address, range });
   const farm = parseFarm(text, path);
-  for (const made of [path, imagesDirectory(path), overlayDirectory(path)]) mkdirSync(made, { recursive: true });
-  mkdirSync(stateDirectory(path), { recursive: true, mode: 0o700 });
+  for (const made of [path, imagesDirectory(path), overlayDirectory(path)]) makeDirectory(made);
+  makeDirectory(stateDirectory(path), 0o700);
   // What agents sign their datagrams with, and the NFS server its file handles.
   writeFileSync(join(stateDirectory(path), 'key'), `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flag: 'wx' });
   writeFileSync(join(path, configFile), text, { flag: 'wx' });

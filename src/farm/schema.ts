@@ -6,13 +6,14 @@ import type { LoaderChoice } from '../boot/plan.ts';
 import { optionNames, parseCustomOption } from '../dhcp/custom-options.ts';
 import { overflowId } from '../nfs/access.ts';
 import { powerSchema, powerShapes } from '../power/setting.ts';
+import { groupShape, groupsSchema, sshKeySchema, userShape, usersSchema } from './accounts.ts';
 import { bootActions } from './actions.ts';
 import { nearest } from './complaints.ts';
 import { type FarmOption, type NodeIdentity, nameShape, nfsProcessesMax, type RelayPort } from './farm.ts';
 import { parseClientId, parseRelayId, parseUuid } from './identifiers.ts';
+import { openmosixShape } from './openmosix-setting.ts';
 import { longestSeconds, parseDuration, parseSize } from './quantities.ts';
 import { sharedPathFault } from './shared.ts';
-import { publicKeyFault } from './ssh-keys.ts';
 
 function issue(context: z.RefinementCtx, expected: string): never {
   context.addIssue({ code: 'custom', message: `expected ${expected}` });
@@ -169,6 +170,7 @@ export const bootShape = z.strictObject({
   boot: z.enum(bootActions).optional(),
   quota: quotaSchema.optional(),
   power: powerSchema.optional(),
+  openmosix: openmosixShape.optional(),
 });
 
 const profileShape = z.strictObject({
@@ -211,11 +213,6 @@ const tftpShape = z.strictObject({
 const nfsShape = z.strictObject({ processes: z.int().min(1).max(nfsProcessesMax).optional() });
 const uploadShape = z.strictObject({ limit: sizeSchema.default(1024 ** 3) });
 
-const sshKeySchema = z.string().superRefine((line, context) => {
-  const fault = publicKeyFault(line);
-  if (fault !== undefined) context.addIssue({ code: 'custom', message: `expected ${fault}` });
-});
-
 /** A map that may stand there empty, as `nodes:` does in a new farm. */
 function named<Value extends z.ZodType>(values: Value) {
   return z
@@ -240,6 +237,8 @@ export const farmSchema = z.strictObject({
   upload: uploadShape.optional(),
   reserve: z.union([z.literal(0), sizeSchema]).default(512 * 1024 ** 2),
   ssh_keys: z.array(sshKeySchema).default([]),
+  users: usersSchema,
+  groups: groupsSchema,
   networks: z.record(nameSchema, networkShape).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
   profiles: named(profileShape).default({ default: profileShape.parse({}) }),
   nodes: named(nodeShape).default({}),
@@ -250,28 +249,33 @@ export type NetworkText = FarmText['networks'][string];
 export type NodeText = FarmText['nodes'][string];
 export type UnknownText = FarmText['unknown'];
 
-const shapes: Readonly<Record<string, z.ZodObject>> = {
+/** Every map of farm.yaml by its path, `*` for a name or a place in a list. */
+export const shapes: Readonly<Record<string, z.ZodObject>> = {
   '': farmSchema,
   unknown: unknownShape,
   tls: tlsShape,
   tftp: tftpShape,
   nfs: nfsShape,
   upload: uploadShape,
+  'users.*': userShape,
+  'groups.*': groupShape,
   'networks.*': networkShape,
   'networks.*.unknown': unknownShape,
   'profiles.*': profileShape,
   'profiles.*.quota': quotaShape,
   'profiles.*.root_access': rootAccessShape,
   'profiles.*.shared.*': sharedShape,
+  'profiles.*.openmosix': openmosixShape,
   'nodes.*': nodeShape,
   'nodes.*.quota': quotaShape,
+  'nodes.*.openmosix': openmosixShape,
   'nodes.*.relay_port': relayPortShape,
   ...Object.fromEntries(['profiles', 'nodes'].flatMap((of) => Object.entries(powerShapes).map(([path, shape]) => [`${of}.*.${path}`, shape]))),
 };
 
 /** The keys that the map at `path` may have. */
 export function keysAt(path: readonly PropertyKey[]): readonly string[] {
-  const isNamed = ['networks', 'profiles', 'nodes'].includes(String(path[0]));
+  const isNamed = ['users', 'groups', 'networks', 'profiles', 'nodes'].includes(String(path[0]));
   const pattern = path.map((key, index) => ((index === 1 && isNamed) || typeof key === 'number' ? '*' : String(key))).join('.');
   return Object.keys(shapes[pattern]?.shape ?? {});
 }

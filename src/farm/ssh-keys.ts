@@ -30,17 +30,17 @@ export function publicPoint(seed: Buffer): Buffer {
 
 /** As OpenSSH has the key of this seed. */
 export function hostKeyText(seed: Buffer, point: Buffer): HostKey {
-  const publicBlob = Buffer.concat([lengthed(ed25519), lengthed(point)]);
+  const file = Buffer.from(blankKey);
+  for (const at of points) point.copy(file, at);
+  seed.copy(file, seedAt);
   // Two equal numbers tell a reader that it has deciphered rightly; they need not be random where there is no cipher.
-  const check = createHmac('sha256', seed).update('check').digest().subarray(0, 4);
-  const secret = Buffer.concat([check, check, publicBlob, lengthed(Buffer.concat([seed, point])), lengthed('')]);
-  const padding = Buffer.from(Array.from({ length: (blockBytes - (secret.length % blockBytes)) % blockBytes }, (_, index) => index + 1));
-  const whole = [Buffer.from('openssh-key-v1\0'), lengthed('none'), lengthed('none'), lengthed(''), number(1), lengthed(publicBlob)];
-  const text = Buffer.concat([...whole, lengthed(Buffer.concat([secret, padding]))]).toString('base64');
+  const check = createHmac('sha256', seed).update('check').digest();
+  for (const at of [secretAt, secretAt + 4]) check.copy(file, at, 0, 4);
+  const text = file.toString('base64');
   const lines = Array.from({ length: Math.ceil(text.length / lineLength) }, (_, index) => text.slice(index * lineLength, (index + 1) * lineLength));
   return {
     private: ['-----BEGIN OPENSSH PRIVATE KEY-----', ...lines, '-----END OPENSSH PRIVATE KEY-----'].join('\n'),
-    public: `${ed25519} ${publicBlob.toString('base64')}`,
+    public: `${ed25519} ${file.toString('base64', publicAt, publicAt + publicBytes)}`,
   };
 }
 
@@ -55,6 +55,19 @@ function lengthed(value: string | Buffer): Buffer {
   const bytes = Buffer.from(value);
   return Buffer.concat([number(bytes.length), bytes]);
 }
+
+/** Every such key is the same but for seed, point and check: filled in here with zeros, for a farm has thousands. */
+const blank = Buffer.alloc(32);
+const publicBlob = Buffer.concat([lengthed(ed25519), lengthed(blank)]);
+const publicBytes = publicBlob.length;
+const beforePublic = Buffer.concat([Buffer.from('openssh-key-v1\0'), lengthed('none'), lengthed('none'), lengthed(''), number(1), number(publicBytes)]);
+const secretPart = Buffer.concat([Buffer.alloc(8), publicBlob, lengthed(Buffer.concat([blank, blank])), lengthed('')]);
+const padding = Buffer.from(Array.from({ length: (blockBytes - (secretPart.length % blockBytes)) % blockBytes }, (_, index) => index + 1));
+const blankKey = Buffer.concat([beforePublic, publicBlob, lengthed(Buffer.concat([secretPart, padding]))]);
+const publicAt = beforePublic.length;
+const secretAt = publicAt + publicBytes + 4;
+const seedAt = secretAt + 8 + publicBytes + 4;
+const points: readonly number[] = [publicAt + publicBytes - 32, secretAt + 8 + publicBytes - 32, seedAt + 32];
 
 const keyTypes: readonly string[] = [
   'ssh-ed25519',

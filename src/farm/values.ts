@@ -3,7 +3,8 @@
 import { createHmac } from 'node:crypto';
 import { type Ipv4, ipv4FromNumber } from '../base/addresses.ts';
 import type { RenderContext } from '../overlay/render.ts';
-import { type Farm, fqdn, type Node, serverName } from './farm.ts';
+import { type Farm, type FarmOption, fqdn, type Network, type Node, type Profile, serverName } from './farm.ts';
+import { openmosixLines } from './openmosix-setting.ts';
 import { type HostKey, hostKeySeed, hostKeyText, publicPoint } from './ssh-keys.ts';
 
 /** `key` is the farm's secret, `map` the text of openmosix.map, `hostKey` what is known of ssh host keys. */
@@ -22,7 +23,14 @@ export function templateValues(farm: Farm, key: Buffer, map: string, hostKey = (
       map: map.trimEnd(),
       key: agentKey(key).toString('hex'),
     },
-    nodes: farm.nodes.map((node) => nodeValues(farm, node, key, hostKey(node.name))),
+    nodes: nodesValues(farm, key, hostKey),
+    users: farm.users.map(({ fullName, password, ...user }) => ({
+      ...user,
+      ...(fullName === undefined ? {} : { fullName }),
+      ...(password === undefined ? {} : { password }),
+    })),
+    groups: farm.groups,
+    memberships: farm.users.flatMap((user) => user.groups.map((group) => ({ user: user.name, group }))),
   };
 }
 
@@ -31,31 +39,53 @@ function derivedHostKey(key: Buffer, node: string): HostKey {
   return hostKeyText(seed, publicPoint(seed));
 }
 
-function nodeValues(farm: Farm, node: Node, key: Buffer, sshHostKey: HostKey): object & { readonly name: string } {
-  const { network } = node;
-  const { router } = network;
-  const values = {
+/** Nodes that are alike in something have the very same value: a template is rendered once for all that are alike in what it reads. */
+function nodesValues(farm: Farm, key: Buffer, hostKey: (node: string) => HostKey): RenderContext['nodes'] {
+  const network = memoized(networkValues);
+  const profile = memoized((of: Profile) => ({
+    shared: of.shared.map(({ path, access }) => ({ path, access: access.readOnly ? 'ro' : 'rw' })),
+    homes: farm.users.filter(({ home }) => !of.shared.some(({ path }) => isIn(home, path))).map(({ home, uid, gid }) => ({ path: home, uid, gid })),
+    openmosix: openmosixLines(of.openmosix),
+  }));
+  const servers = memoized((of: Network) => memoized((by: Profile) => ntpServers([by.options, of.options, farm.options])));
+  return farm.nodes.map((node) => ({
     name: node.name,
     fqdn: fqdn(farm, node),
     id: node.id,
     ...(node.mac === undefined ? {} : { mac: node.mac }),
     address: node.address,
-    network: { name: network.name, prefix: network.subnet.prefix, server: network.server, ...(router === undefined ? {} : { router }) },
+    network: network(node.network),
     profile: node.profile.name,
     image: node.profile.image,
     consoleLogin: node.profile.consoleLogin,
-    shared: node.profile.shared.map(({ path, access }) => ({ path, access: access.readOnly ? 'ro' : 'rw' })),
-    ntpServers: ntpServers(farm, node),
+    ...profile(node.profile),
+    ntpServers:
+      node.options.length > 0 ? ntpServers([node.options, node.profile.options, node.network.options, farm.options]) : servers(node.network)(node.profile),
     machineId: machineId(key, node),
-    sshHostKey,
+    sshHostKey: hostKey(node.name),
+  }));
+}
+
+function memoized<Key extends object, Value>(make: (key: Key) => Value): (key: Key) => Value {
+  const known = new Map<Key, Value>();
+  return (key) => {
+    const value = known.get(key) ?? make(key);
+    known.set(key, value);
+    return value;
   };
-  return values;
+}
+
+function networkValues({ name, subnet, server, router }: Network): object {
+  return { name, prefix: subnet.prefix, server, ...(router === undefined ? {} : { router }) };
+}
+
+function isIn(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
 }
 
 /** What DHCP says under option 42 (RFC 2132 8.3): the node's own before its profile's, its network's and the farm's. */
-function ntpServers(farm: Farm, node: Node): readonly Ipv4[] {
-  const options = [node.options, node.profile.options, node.network.options, farm.options].flat();
-  const data = options.find(({ code }) => code === 42)?.value ?? Buffer.alloc(0);
+function ntpServers(options: readonly (readonly FarmOption[])[]): readonly Ipv4[] {
+  const data = options.flat().find(({ code }) => code === 42)?.value ?? Buffer.alloc(0);
   return Array.from({ length: Math.floor(data.length / 4) }, (_, index) => ipv4FromNumber(data.readUInt32BE(index * 4)));
 }
 

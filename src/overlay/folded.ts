@@ -10,6 +10,8 @@ type Entry = { readonly kind: 'file'; readonly file: OverlayFile } | Directory;
 interface Directory {
   readonly kind: 'directory';
   readonly names: TagIndex<Entry>;
+  /** Names as clients see them, and which of them have versions. */
+  readonly plain: Map<string, 'single' | 'versions'>;
 }
 
 /**
@@ -26,8 +28,8 @@ export function foldOverlay(files: readonly OverlayFile[], clients: readonly Tag
 /** What one client gets of `files`, by plain path. */
 export function filesFor(files: readonly OverlayFile[], client: TagClient): ReadonlyMap<string, OverlayFile> {
   const found = new Map<string, OverlayFile>();
-  const walk = ({ names }: Directory, above: string): void => {
-    for (const plain of plainNames(names)) {
+  const walk = ({ names, plain: seen }: Directory, above: string): void => {
+    for (const plain of seen.keys()) {
       const entry = names.resolve(plain, client);
       if (entry?.kind === 'directory') walk(entry, `${above}${plain}/`);
       else if (entry !== undefined) found.set(`${above}${plain}`, entry.file);
@@ -38,36 +40,40 @@ export function filesFor(files: readonly OverlayFile[], client: TagClient): Read
 }
 
 function directoryOf(files: readonly OverlayFile[]): Directory {
-  const root: Directory = { kind: 'directory', names: new TagIndex() };
+  const root: Directory = { kind: 'directory', names: new TagIndex(), plain: new Map() };
   for (const file of files) {
     const parts = file.path.split('/');
     const name = parts.pop() ?? '';
     let at = root;
     for (const part of parts) at = below(at, part, file);
     if (at.names.raw.has(name)) throw twofold(file);
-    at.names.add(name, { kind: 'file', file });
+    add(at, name, { kind: 'file', file });
   }
   return root;
 }
 
-function below({ names }: Directory, name: string, file: OverlayFile): Directory {
-  const there = names.raw.get(name);
+function below(directory: Directory, name: string, file: OverlayFile): Directory {
+  const there = directory.names.raw.get(name);
   if (there?.kind === 'file') throw twofold(file);
   if (there !== undefined) return there;
-  const made: Directory = { kind: 'directory', names: new TagIndex() };
-  names.add(name, made);
+  const made: Directory = { kind: 'directory', names: new TagIndex(), plain: new Map() };
+  add(directory, name, made);
   return made;
+}
+
+function add({ names, plain }: Directory, name: string, entry: Entry): void {
+  names.add(name, entry);
+  if (parseDirective(name) !== undefined) return;
+  const tagged = parseTaggedName(name);
+  const seen = tagged?.plain ?? name;
+  plain.set(seen, tagged === undefined && !plain.has(seen) ? 'single' : 'versions');
 }
 
 function twofold({ path, origin }: OverlayFile): FarmError {
   return new FarmError('overlay.clash', `${origin ?? path}: there is a file and a directory of this name`, 'rename one of them');
 }
 
-function plainNames({ raw }: TagIndex<Entry>): readonly string[] {
-  return [...new Set([...raw.keys()].filter((name) => parseDirective(name) === undefined).map((name) => parseTaggedName(name)?.plain ?? name))];
-}
-
-function fold({ names }: Directory, above: string, clients: readonly TagClient[], folded: OverlayFile[]): void {
+function fold({ names, plain: seen }: Directory, above: string, clients: readonly TagClient[], folded: OverlayFile[]): void {
   if (names.byUser) {
     const message = `/${above.slice(0, -1)} has versions for users, which only farm serve knows`;
     throw new FarmError('render.user', message, 'take the $$UID=...$$ or $$GID=...$$ away');
@@ -76,7 +82,11 @@ function fold({ names }: Directory, above: string, clients: readonly TagClient[]
     if (entry.kind === 'directory') fold(entry, `${path}/`, reached, folded);
     else folded.push({ ...entry.file, path });
   };
-  for (const plain of plainNames(names)) foldName(names, plain, clients, (entry, suffix, reached) => put(entry, `${above}${plain}${suffix}`, reached));
+  for (const [plain, kind] of seen) {
+    const single = kind === 'single' ? names.raw.get(plain) : undefined;
+    if (single !== undefined && clients.length > 0) put(single, `${above}${plain}${single.kind === 'file' ? '$$CLIENT$$' : ''}`, clients);
+    else foldName(names, plain, clients, (entry, suffix, reached) => put(entry, `${above}${plain}${suffix}`, reached));
+  }
   // ALWAYS and CREATE are unfs3's own.
   for (const [name, entry] of names.raw) if (parseDirective(name) !== undefined) put(entry, `${above}${name}`, clients);
 }
@@ -119,11 +129,13 @@ function ownTag(stored: string, client: TagClient): string {
 function isSame(a: Entry | undefined, b: Entry | undefined): boolean {
   if (a === b) return a !== undefined;
   if (a?.kind !== 'file' || b?.kind !== 'file') return false;
-  const [one, other] = [a.file, b.file];
+  const one = a.file;
+  const other = b.file;
   if (one.body.kind === 'symlink' || other.body.kind === 'symlink') {
     return one.body.kind === 'symlink' && other.body.kind === 'symlink' && one.body.target === other.body.target;
   }
   if (one.mode !== other.mode || one.uid !== other.uid || one.gid !== other.gid) return false;
+  if (one.body === other.body) return true;
   if (one.body.kind === 'bytes' && other.body.kind === 'bytes') return one.body.bytes.equals(other.body.bytes);
   return one.body.kind === 'file' && other.body.kind === 'file' && one.body.path.equals(other.body.path);
 }

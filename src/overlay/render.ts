@@ -2,7 +2,7 @@
 import { FarmError, sentence } from '../base/errors.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 import { nameFault } from './names.ts';
-import { compileStrictly, Omitted } from './strict-handlebars.ts';
+import { compileStrictly, Omitted, type Template } from './strict-handlebars.ts';
 
 /** One file of an overlay directory. */
 export interface OverlaySource {
@@ -21,6 +21,10 @@ export interface OverlaySource {
 export interface RenderContext {
   readonly farm: object;
   readonly nodes: readonly (object & { readonly name: string })[];
+  readonly users?: readonly (object & { readonly name: string })[];
+  readonly groups?: readonly (object & { readonly name: string })[];
+  /** Who is in which group besides his own. */
+  readonly memberships?: readonly { readonly user: string; readonly group: string }[];
 }
 
 export const templateSuffix = '.hbs';
@@ -32,14 +36,16 @@ export const templateSuffix = '.hbs';
 const header = /^\{\{!--\s*(?:mode=(0[0-7]{3,4})|(symlink))\s*--\}\}\r?\n/;
 
 /**
- * Renders every source. A template whose name speaks of `node` is rendered for each node, all others once. Sorted by path, so equal
+ * Renders every source. A template whose name speaks of `node` is rendered for each node, one that speaks of `user`, `group` or `membership` for each
+ * of these, all others once. Sorted by path, so equal
  * inputs give equal outputs. Throws `FarmError` `overlay.render` with file, line and node for anything a template needs and does not
  * find: never an empty string.
  */
 export function renderOverlay(sources: readonly OverlaySource[], context: RenderContext): readonly OverlayFile[] {
   const files = new Map<string, OverlayFile>();
+  const scopes = scopesOf(context);
   for (const source of sources) {
-    for (const file of renderSource(source, context)) {
+    for (const file of renderSource(source, scopes)) {
       if (files.has(file.path)) {
         const clash = `${source.origin}: a second file is rendered as ${file.path}`;
         throw new FarmError('overlay.clash', clash, 'a template that differs by node needs {{node.name}} in its name');
@@ -50,29 +56,102 @@ export function renderOverlay(sources: readonly OverlaySource[], context: Render
   return [...files.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-function renderSource(source: OverlaySource, context: RenderContext): readonly OverlayFile[] {
-  const { body, size } = source;
-  const owner = { uid: 0, gid: 0, origin: source.origin };
+/** What a template is rendered with, and for whom: made once for all templates, because there may be 10,000 nodes. */
+interface Scope {
+  readonly values: object;
+  readonly who: string;
+}
+
+function scopesOf({ farm, nodes, users = [], groups = [], memberships = [] }: RenderContext): Readonly<Record<Loop | 'all', readonly Scope[]>> {
+  const common = { farm, nodes, users, groups, memberships };
+  return {
+    all: [{ values: common, who: 'for all nodes' }],
+    node: nodes.map((node) => ({ values: { ...common, node }, who: `for node ${node.name}` })),
+    user: users.map((user) => ({ values: { ...common, user }, who: `for user ${user.name}` })),
+    group: groups.map((group) => ({ values: { ...common, group }, who: `for group ${group.name}` })),
+    membership: memberships.map((membership) => ({ values: { ...common, membership }, who: `for ${membership.user} in group ${membership.group}` })),
+  };
+}
+
+function renderSource(source: OverlaySource, scopes: ReturnType<typeof scopesOf>): readonly OverlayFile[] {
+  const { body, size, origin } = source;
+  const owner = { uid: 0, gid: 0, origin };
   if (body.kind !== 'template') return [{ ...owner, path: landing(source, source.path), mode: source.mode, body, size }];
 
   const [, stated, symlink] = header.exec(body.text) ?? [];
   const mode = stated === undefined ? source.mode : Number.parseInt(stated, 8);
-  const text = compile(body.text, source.origin);
-  const name = compile(source.path.slice(0, -templateSuffix.length), source.origin);
-  const render = (values: object, who: string): readonly OverlayFile[] => {
-    const rendered = apply(text, values, source.origin, who);
-    const path = rendered === undefined ? undefined : apply(name, values, source.origin, who);
-    if (rendered === undefined || path === undefined) return [];
-    if (symlink !== undefined) {
-      const target = rendered.trim();
-      return [{ ...owner, path: landing(source, path), mode, body: { kind: 'symlink', target }, size: target.length }];
-    }
+  const nameText = source.path.slice(0, -templateSuffix.length);
+  const of = loopOf(nameText);
+  const text = compile(body.text, origin);
+  const name = compile(nameText, origin);
+  const made = (rendered: string): Content => {
+    if (symlink !== undefined) return { body: { kind: 'symlink', target: rendered.trim() }, size: rendered.trim().length };
     const bytes = Buffer.from(rendered);
-    return [{ ...owner, path: landing(source, path), mode, body: { kind: 'bytes', bytes }, size: bytes.length }];
+    return { body: { kind: 'bytes', bytes }, size: bytes.length };
   };
-  const common = { farm: context.farm, nodes: context.nodes };
-  if (!source.path.includes('{{')) return render(common, 'for all nodes');
-  return context.nodes.flatMap((node) => render({ ...common, node }, `for node ${node.name}`));
+  const content = of === undefined ? (values: object) => made(text(values)) : reused(text, of, made);
+  const files: OverlayFile[] = [];
+  for (const { values, who } of scopes[of ?? 'all']) {
+    const { body: rendered, size: bytes } = apply(content, values, origin, who) ?? {};
+    const path = rendered === undefined ? undefined : apply(name, values, origin, who);
+    if (rendered !== undefined && path !== undefined && bytes !== undefined)
+      files.push({ uid: 0, gid: 0, origin, path: landing(source, path), mode, body: rendered, size: bytes });
+  }
+  return files;
+}
+
+type Content = Pick<OverlayFile, 'body' | 'size'>;
+
+type Loop = 'node' | 'user' | 'group' | 'membership';
+
+/** Of what the name speaks; undefined: of nothing. */
+function loopOf(name: string): Loop | undefined {
+  const [, word] = /\{\{[^}]*\b(user|group|membership)\./.exec(name) ?? [];
+  if (word === 'user' || word === 'group' || word === 'membership') return word;
+  return name.includes('{{') ? 'node' : undefined;
+}
+
+/** When so many nodes had each its own text, the others will, too. */
+const allDiffer = 100;
+
+/** What `text` makes, made once for all nodes whose values, as far as it reads them, are the same ones: they share one content. */
+function reused(text: Template, of: Loop, made: (rendered: string) => Content): (values: object) => Content {
+  const paths = text.reads(of);
+  if (paths === undefined) return (values) => made(text(values));
+  const known: Known = new Map();
+  let count = 0;
+  let hits = 0;
+  return (values) => {
+    if (hits === 0 && count >= allDiffer) return made(text(values));
+    let at = known;
+    for (const path of paths) {
+      const value = path.reduce((above: unknown, part) => (above instanceof Object ? Reflect.get(above, part) : undefined), Reflect.get(values, of));
+      const below = at.get(value);
+      const next: Known = below instanceof Map ? below : new Map();
+      if (below === undefined) at.set(value, next);
+      at = next;
+    }
+    let content = at.get(made);
+    if (content === undefined || content instanceof Map) {
+      content = attempt(() => made(text(values)));
+      at.set(made, content);
+      count++;
+    } else hits++;
+    if (content instanceof Omitted) throw content;
+    return content;
+  };
+}
+
+/** By one value after the other, and at the end by a key that is no value. */
+type Known = Map<unknown, Known | Content | Omitted>;
+
+function attempt<Content>(action: () => Content): Content | Omitted {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof Omitted) return error;
+    throw error;
+  }
 }
 
 /** The path as trees have it, one character a byte; refuses what cannot be the name of a file in the root, or is no version of one. */
@@ -90,8 +169,6 @@ export function renderTemplate(text: string, origin: string, values: object): st
   return rendered;
 }
 
-type Template = (values: object) => string;
-
 function compile(text: string, origin: string): Template {
   try {
     return compileStrictly(text);
@@ -101,7 +178,7 @@ function compile(text: string, origin: string): Template {
 }
 
 /** undefined if the template asked to be left out. */
-function apply(template: Template, values: object, origin: string, who: string): string | undefined {
+function apply<Result>(template: (values: object) => Result, values: object, origin: string, who: string): Result | undefined {
   try {
     return template(values);
   } catch (error) {

@@ -37,6 +37,7 @@ const profile: Profile = {
   boot: 'default',
   quota: unlimited,
   power: { kind: 'wol' },
+  openmosix: {},
   options: [],
 };
 const network = { name: 'main', server, subnet: { address: ipv4('10.11.0.0'), prefix: 24 } } as unknown as Network;

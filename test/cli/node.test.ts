@@ -74,6 +74,7 @@ describe('farm node show', () => {
   kernel_args         -                  default
   console_login       false              default
   power               wol                default
+  openmosix           -                  default
   option ntp-servers  42                 profile gpu
 
 `);

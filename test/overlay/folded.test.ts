@@ -1,5 +1,5 @@
 // What farm render writes, read as a ClusterNFS-style server would, against what our own tree shows the same nodes.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -142,6 +142,16 @@ describe('a rendered set', () => {
     expect(treeText(join(work, 'b'))).toBe(treeText(join(work, 'a')));
     expect(treeText(join(work, 'c'))).toBe(treeText(join(work, 'a')));
     expect(readdirSync(work).filter((name) => /\.(new|old)-/.test(name))).toEqual([]);
+  });
+
+  it('writes anew what has lost its time, and leaves one copy of each file', () => {
+    const out = join(work, 'out');
+    writeRendered(join(work, 'a'), folded);
+    writeRendered(out, folded);
+    utimesSync(join(out, 'etc/hosts$$CLIENT$$'), 1, 1);
+    writeRendered(out, folded);
+    expect(treeText(out)).toBe(treeText(join(work, 'a')));
+    expect(statSync(join(out, 'etc/fstab$$CLIENT$$')).nlink).toBe(1);
   });
 
   it('does not take the place of anything else', () => {

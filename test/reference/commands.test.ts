@@ -1,23 +1,10 @@
 // docs/reference/commands.md against the program: each command has a section, which has its arguments, its options and an exit status.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
+import { commands } from '../support/commands.ts';
 import { top } from './logged.ts';
-
-/** Every function `xCommand(): Command` of src/cli. */
-async function commands(): Promise<readonly Command[]> {
-  const found: Command[] = [];
-  for (const file of readdirSync(join(top, 'src/cli'))) {
-    if (file === 'main.ts') continue; // it runs the program
-    const module: Readonly<Record<string, unknown>> = await import(join(top, 'src/cli', file));
-    for (const [name, make] of Object.entries(module)) {
-      if (!name.endsWith('Command') || typeof make !== 'function') continue;
-      found.push(...[make()].flat().filter((made) => made instanceof Command));
-    }
-  }
-  return found;
-}
 
 interface Wanted {
   /** `farm lab up` */

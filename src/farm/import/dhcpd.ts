@@ -1,6 +1,7 @@
 // Machines from ISC dhcpd.conf(5): every `host` declaration, wherever it is nested.
 
 import { parseIpv4 } from '../../base/addresses.ts';
+import { nameShape } from '../farm.ts';
 import type { NewNode } from '../nodes.ts';
 import { hostName, type Imported, importedAddress, importedMac, invalid } from './imported.ts';
 
@@ -56,7 +57,8 @@ function hostOf(name: string, inner: readonly Statement[], place: string, ignore
   if (others.length > 0) ignored.push(`${place}: further addresses of host ${name}: ${others.join(', ')}`);
   const option = find('option', 'host-name')?.[0];
   return {
-    name: hostName(option?.isString === true ? option.text : name),
+    // What clients are told they are called may be any text.
+    name: [option?.isString === true ? option.text : '', name].map(hostName).find((each) => nameShape.test(each)),
     mac: importedMac(hardware.text, place),
     address: address === undefined ? undefined : importedAddress(address, place),
   };

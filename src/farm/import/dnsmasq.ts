@@ -28,7 +28,10 @@ function hostOf(value: string, place: string, ignored: string[]): NewNode | unde
     ignored.push(`${place}: ${value}, a machine to be ignored`);
     return undefined;
   }
-  const cards = fields.filter(isMac).map((field) => importedMac(field, place));
+  const cards = fields
+    .map((field) => field.replace(/^0?1-/, ''))
+    .filter(isMac)
+    .map((field) => importedMac(field, place)); // 1-: Ethernet
   const clientText = fields.find((field) => field.startsWith('id:'))?.slice(3);
   const clientId = clientText === undefined ? undefined : (parseClientId(clientText) ?? parseClientId(`text:${clientText}`));
   const address = fields.map(parseIpv4).find((each) => each !== undefined);
