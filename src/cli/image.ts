@@ -7,6 +7,7 @@ import { buildImage } from '../image/build.ts';
 import { makeImageKey, readImageKey } from '../image/sign.ts';
 import { imageCopy, imageGc, imageRemove, imageRename, imageRollback, imageUse } from './image-change.ts';
 import { imageDiff, imageVerify } from './image-check.ts';
+import { imageExec, imageShell } from './image-enter.ts';
 import { imageImport } from './image-import.ts';
 import { imageList } from './image-list.ts';
 import { farmDirectory } from './options.ts';
@@ -21,7 +22,20 @@ export function imageCommand(): Command {
       await buildWithProgress(farmDirectory(command), recipe, sign);
     });
   const command = new Command('image').description('the root file systems that nodes boot').addCommand(build);
-  const parts = [imageImport(), imageList(), imageUse(), imageRollback(), imageGc(), imageVerify(), imageDiff(), imageCopy(), imageRename(), imageRemove()];
+  const parts = [
+    imageImport(),
+    imageList(),
+    imageUse(),
+    imageRollback(),
+    imageGc(),
+    imageVerify(),
+    imageDiff(),
+    imageCopy(),
+    imageRename(),
+    imageRemove(),
+    imageShell(),
+    imageExec(),
+  ];
   for (const part of parts) command.addCommand(part);
   return command;
 }

@@ -6,7 +6,7 @@ import { FarmError } from '../base/errors.ts';
 import { installedPackages } from './build.ts';
 import { type BuiltImage, type ImageManifest, squashfsFile } from './built.ts';
 import { buildInitramfs } from './initramfs.ts';
-import { loaderPackages, placeNetBootImage } from './loaders.ts';
+import { isLoaderPackage, placeNetBootImage } from './loaders.ts';
 import { formatMtree, type ManifestEntry } from './mtree.ts';
 import { openBuildDirectory, removeTree } from './publish.ts';
 import { loadRecipe } from './recipe.ts';
@@ -52,10 +52,11 @@ export async function importImage(options: ImportOptions): Promise<BuiltImage> {
     const output = join(building, squashfsFile);
     await packSquashfs({ entries, attributes, rootDirectory, output, epoch, onProgress: (done) => onProgress('[2/4] Pack the root', undefined, done), signal });
     onProgress('[3/4] Build the initramfs');
+    const choice = loadRecipe('debian-13').modules;
     const initramfs = await buildInitramfs({
       moduleDirectory: join(rootDirectory, modules),
       release,
-      classes: loadRecipe('debian-13').modules,
+      modules: choice,
       busybox: options.busybox,
       workDirectory: join(building, 'modules'),
       modulus: signingKey === undefined ? undefined : publicModulus(signingKey),
@@ -75,9 +76,9 @@ export async function importImage(options: ImportOptions): Promise<BuiltImage> {
       epoch,
       kernel: { release, package: `linux-image-${release}`, packageVersion: packages[`linux-image-${release}`] ?? '' },
       root: { paths: entries.length, bytes: root.bytes },
-      initramfs: { modules: initramfs.modules.length, unpackedBytes: initramfs.unpackedSize },
+      initramfs: { modules: initramfs.modules.length, unpackedBytes: initramfs.unpackedSize, choice },
       packages,
-      bootPackages: Object.fromEntries(Object.entries(loaders.manifest.bootPackages).filter(([each]) => loaderPackages.includes(each))),
+      bootPackages: Object.fromEntries(Object.entries(loaders.manifest.bootPackages).filter(([each]) => isLoaderPackage(each))),
       lostAttributes: lost,
     };
     return await seal(building, imageDirectory, about, signingKey, signal);

@@ -34,6 +34,17 @@ const packed: readonly { readonly magic: string; readonly program: string }[] = 
 /** Hands the tar to `consume`. Throws `program.missing`, `program.failed`, and what `consume` throws. */
 export async function readRoot<T>({ kind, path }: RootSource, signal: AbortSignal, consume: (tar: Readable) => Promise<T>): Promise<T> {
   const [program, ...args] = kind === 'directory' ? ['tar', ...fromDirectory, '--directory', path, '.'] : [unpacker(path), ...unpackArguments(path)];
+  return readTar(program, args, path, signal, consume);
+}
+
+/** Runs a program that writes the tar of a root; `path` names its source in errors. Throws as `readRoot` does. */
+export async function readTar<T>(
+  program: string,
+  args: readonly string[],
+  path: string,
+  signal: AbortSignal,
+  consume: (tar: Readable) => Promise<T>,
+): Promise<T> {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], signal });
   const complaints: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => complaints.push(chunk));
