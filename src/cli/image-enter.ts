@@ -9,6 +9,7 @@ import { imageKeyFile } from '../farm/node-files.ts';
 import { findVersion, manifestOf } from '../farm/stored-images.ts';
 import { sealChanges } from '../image/change.ts';
 import { hasChanges, openInside, requireRoot, runInside } from '../image/enter.ts';
+import { inOtherWords } from '../image/failure.ts';
 import { openBuildDirectory, removeTree } from '../image/publish.ts';
 import { readImageKey } from '../image/sign.ts';
 import { farmDirectory } from './options.ts';
@@ -70,6 +71,8 @@ async function enter(farm: string, reference: string, words: readonly string[], 
     const made = await sealChanges({ inside, from, building, imageDirectory, signingKey, busybox, onProgress, signal: interrupts.signal }, close);
     progress.close();
     tell(made.version === version ? `image ${image}: nothing was changed` : `image ${image} ${made.version}, made of ${version}, is current`);
+  } catch (error) {
+    throw inOtherWords(error, imageDirectory);
   } finally {
     progress.close();
     interrupts.close();

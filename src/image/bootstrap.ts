@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
 import { run } from '../base/processes.ts';
 import { nearest } from '../farm/complaints.ts';
+import { isSystemError, saysNoRoom } from './failure.ts';
 import { loaderPackages } from './loaders.ts';
 import { distributions, hostMirror, sourceLines } from './mirror.ts';
 import type { Recipe } from './recipe.ts';
@@ -111,11 +112,13 @@ export async function bootstrap<T>(recipe: Recipe, options: BootstrapOptions, co
   options.signal.addEventListener('abort', stop, { once: true });
   const complaints: string[] = [];
   let partial = '';
+  let isFull = false;
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     const lines = (partial + chunk).split(/[\r\n]+/);
     partial = lines.pop() ?? '';
     for (const line of lines) {
       const note = /^I: (.*)/.exec(line)?.[1];
+      isFull ||= saysNoRoom(line); // long before the last lines
       if (note === undefined) complaints.push(line);
       else if (!uninteresting.test(note)) options.onProgress(note);
     }
@@ -134,7 +137,7 @@ export async function bootstrap<T>(recipe: Recipe, options: BootstrapOptions, co
   options.signal.throwIfAborted();
   if (status.status === 'rejected') throw status.reason;
   // What is wrong with the tar is a consequence if mmdebstrap failed first, and the cause if its pipe was closed.
-  if (result.status === 'rejected' && result.reason instanceof FarmError) throw result.reason;
+  if (result.status === 'rejected' && (result.reason instanceof FarmError || isSystemError(result.reason))) throw result.reason;
   if (status.value !== '0') {
     const kernels = complaints
       .find((line) => line.startsWith(kernelsMark))
@@ -145,6 +148,7 @@ export async function bootstrap<T>(recipe: Recipe, options: BootstrapOptions, co
       const { kernel, suite } = recipe;
       throw new FarmError('image.kernel', `${suite} has no kernel package ${kernel}${nearest(kernel, kernels)}`, `it has: ${kernels.join(', ')}`);
     }
+    if (isFull) complaints.push('No space left on device');
     const call = args.filter((arg) => !arg.includes('\n')).join(' ');
     throw new FarmError('program.failed', `mmdebstrap ended with ${status.value}:\n  ${complaints.join('\n  ')}`, `the call was: mmdebstrap ${call}`);
   }
@@ -169,7 +173,8 @@ function bootstrapArguments(recipe: Recipe, mode: 'root' | 'unshare'): string[] 
     ...recipe.exclude.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
     ...(base === 'busybox' ? [`--setup-hook=${mergedUsr}`] : []),
     `--extract-hook=kernel='${kernel}'\n${kernelHook}`,
-    `--customize-hook=kernel='${kernel}'\nbase=${base}\nloaders='${loaderPackages(distribution).join(' ')}'\n${hook}`,
+    // With nothing installed there are no customize hooks.
+    `--${base === 'busybox' ? 'extract' : 'customize'}-hook=kernel='${kernel}'\nbase=${base}\nloaders='${loaderPackages(distribution).join(' ')}'\n${hook}`,
     suite,
     '-',
     ...sourceLines(distribution, suite, mirror),

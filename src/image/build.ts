@@ -6,6 +6,7 @@ import { FarmError } from '../base/errors.ts';
 import { asideName, bootstrap } from './bootstrap.ts';
 import { type BuiltImage, squashfsFile } from './built.ts';
 import { addBusyboxRoot, isPackageManagers } from './busybox.ts';
+import { inOtherWords } from './failure.ts';
 import { buildInitramfs, kernelRelease } from './initramfs.ts';
 import { placeLoaders, placeNetBootImage } from './loaders.ts';
 import { formatMtree } from './mtree.ts';
@@ -89,7 +90,7 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     return await seal(building, imageDirectory, about, options.signingKey, options.signal);
   } catch (error) {
     removeTree(building);
-    throw error;
+    throw inOtherWords(error, imageDirectory);
   }
 }
 

@@ -2,7 +2,7 @@
 // root.squashfs, which has the root whole. What the command writes is in `upper`; the version itself is never written.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { FarmError } from '../base/errors.ts';
@@ -19,6 +19,9 @@ export interface Inside {
 
 const namespaces = ['--mount', '--propagation', 'private', '--uts', '--ipc', '--pid', '--fork', '--kill-child'];
 
+/** What fails before the command: a line or two of mount(8)'s. */
+const toldMax = 2000;
+
 /** Relative paths, for those in the options of a mount may have no comma and no colon. */
 const mountRoot = `
 set -eu
@@ -28,9 +31,10 @@ mount -t squashfs -o ro,loop "$2" below
 
 // What the server lends lies in a layer of its own between image and changes: the addresses of name servers; and that no service is to be
 // started (invoke-rc.d(8)), which the scripts of packages ask. The layer has a directory only where the image has it too, and like it.
-// The shell stays process 1, which gets no Ctrl-C, and gives the command's status.
+// The shell stays process 1, which gets no Ctrl-C, and gives the command's status. Descriptor 3 is ours: what fails before the command, or the mark.
+const enteredMark = 'farm-image-entered';
 const enter = `
-exec 3>&2 2>failure
+exec 4>&2 2>&3
 ${mountRoot}
 image=$3
 shift 3
@@ -50,7 +54,7 @@ if [ ! -d lent ]; then
   chmod --reference=below lent
   touch --reference=below lent
   lend etc
-  [ ! -d lent/etc ] || cp -L /etc/resolv.conf lent/etc/resolv.conf || rm -f lent/etc/resolv.conf
+  [ ! -d lent/etc ] || { cp -L /etc/resolv.conf lent/etc/resolv.conf && chmod 0644 lent/etc/resolv.conf; } || rm -f lent/etc/resolv.conf
   lend usr/sbin
   [ ! -d lent/usr/sbin ] || { printf '#!/bin/sh\\nexit 101\\n' >lent/usr/sbin/policy-rc.d; chmod 0755 lent/usr/sbin/policy-rc.d; }
 else
@@ -76,8 +80,8 @@ if on dev -t tmpfs -o nosuid,mode=0755 tmpfs root/dev; then
   if terminal=$(tty); then : >root/dev/console; mount --bind "$terminal" root/dev/console; fi
 fi
 echo "$image" >/proc/sys/kernel/hostname
-: >entered
-exec 2>&3 3>&-
+echo ${enteredMark} >&3
+exec 2>&4 3>&- 4>&-
 set +e
 chroot root "$@"
 exit $?
@@ -117,20 +121,20 @@ export function requireRoot(): void {
  * status; 128 and more: the number of a signal. Throws `image.enter` if it did not come to that, and the signal's reason.
  */
 export async function runInside(inside: Inside, command: readonly string[], signal: AbortSignal): Promise<number> {
-  const child = spawn('unshare', [...namespaces, 'sh', '-c', enter, 'farm-image', inside.work, inside.squashfs, inside.image, ...command], {
-    stdio: 'inherit',
-    env: environment(inside.image),
-    signal,
-    killSignal: 'SIGKILL',
-  });
+  // When this process is killed, so is all that is inside, and its mounts are gone.
+  const program = ['--pdeathsig', 'KILL', 'unshare', ...namespaces, 'sh', '-c', enter, 'farm-image', inside.work, inside.squashfs, inside.image, ...command];
+  const child = spawn('setpriv', program, { stdio: ['inherit', 'inherit', 'inherit', 'pipe'], env: environment(inside.image), signal, killSignal: 'SIGKILL' });
   const ended = once(child, 'close');
+  let told = '';
+  child.stdio[3]?.on('data', (chunk: Buffer) => {
+    told = (told + chunk.toString()).slice(-toldMax);
+  });
   const [ending] = await Promise.allSettled([ended]);
   signal.throwIfAborted();
   if (ending.status === 'rejected') throw ending.reason;
   const [code, by] = ending.value;
-  if (existsSync(join(inside.work, 'entered'))) return typeof code === 'number' ? code : 128;
-  const failure = join(inside.work, 'failure');
-  const why = existsSync(failure) ? readFileSync(failure, 'utf8').trim() : `unshare ended with ${by ?? code}`;
+  if (told.endsWith(`${enteredMark}\n`)) return typeof code === 'number' ? code : 128;
+  const why = told.trim() === '' ? `unshare ended with ${by ?? code}` : told.trim();
   throw new FarmError(
     'image.enter',
     `image ${inside.image} cannot be entered: ${why}`,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { installedPackages } from './build.ts';
 import { type BuiltImage, type ImageManifest, squashfsFile } from './built.ts';
+import { inOtherWords } from './failure.ts';
 import { buildInitramfs } from './initramfs.ts';
 import { isLoaderPackage, placeNetBootImage } from './loaders.ts';
 import { formatMtree, type ManifestEntry } from './mtree.ts';
@@ -84,7 +85,7 @@ export async function importImage(options: ImportOptions): Promise<BuiltImage> {
     return await seal(building, imageDirectory, about, signingKey, signal);
   } catch (error) {
     removeTree(building);
-    throw error;
+    throw inOtherWords(error, imageDirectory);
   }
 }
 

@@ -4,14 +4,23 @@ import { basename, join } from 'node:path';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { syncDirectory } from '../base/journal.ts';
 import { run } from '../base/processes.ts';
+import { inOtherWords } from './failure.ts';
 
 const prefix = '.build-';
 
 /**
  * Makes `<imageDirectory>/.build-PID-START` after removing what interrupted builds left. It is the image's lock as well: throws `FarmError`
- * `image.busy` while another process has one. A process is told by number and start time, so that a leftover is known for one after a reboot too.
+ * `image.busy` while another process has one, `image.owner`, `image.read-only` and `image.full`. A process is told by number and start time, so that a leftover is known for one after a reboot too.
  */
 export function openBuildDirectory(imageDirectory: string): string {
+  try {
+    return claimBuildDirectory(imageDirectory);
+  } catch (error) {
+    throw inOtherWords(error, imageDirectory);
+  }
+}
+
+function claimBuildDirectory(imageDirectory: string): string {
   mkdirSync(imageDirectory, { recursive: true });
   const { builder, abandoned } = unfinished(imageDirectory);
   if (builder !== undefined) {

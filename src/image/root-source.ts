@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { FarmError, systemCode } from '../base/errors.ts';
+import { isSystemError } from './failure.ts';
 
 export type RootSource = { readonly kind: 'directory' | 'tar'; readonly path: string };
 
@@ -58,7 +59,7 @@ export async function readTar<T>(
       throw new FarmError('program.missing', `${program} is not installed`, `apt-get install ${program}`, ending.reason);
     throw ending.reason;
   }
-  if (result.status === 'rejected' && result.reason instanceof FarmError) throw result.reason;
+  if (result.status === 'rejected' && (result.reason instanceof FarmError || isSystemError(result.reason))) throw result.reason;
   const [code, by] = ending.value;
   if (code !== 0) throw new FarmError('program.failed', `${program} ended with ${by ?? code}:\n  ${Buffer.concat(complaints).toString().trim().slice(-2000)}`);
   if (result.status === 'rejected')
