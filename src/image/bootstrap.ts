@@ -52,6 +52,7 @@ done
 rm -r "$aside/debs"
 if [ "$base" = busybox ]; then # dpkg has no record of what is unpacked only
   for doc in "$root"/usr/share/doc/*/; do
+    [ -d "$doc" ] || continue
     name=$(basename "$doc")
     version=$(apt-cache show --no-all-versions "$name" 2>/dev/null | sed -n 's/^Version: //p')
     [ -z "$version" ] || echo "root $name $version" >>"$aside/packages"

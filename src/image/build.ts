@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { asideName, bootstrap } from './bootstrap.ts';
 import { type BuiltImage, squashfsFile } from './built.ts';
-import { addBusyboxRoot, isPackageManagers } from './busybox.ts';
+import { addBusyboxRoot, isLeftOut } from './busybox.ts';
 import { inOtherWords } from './failure.ts';
 import { buildInitramfs, kernelRelease } from './initramfs.ts';
 import { placeLoaders, placeNetBootImage } from './loaders.ts';
@@ -111,14 +111,15 @@ async function makeRoot(recipe: Recipe, building: string, stage: Stage, signal: 
         if (path.startsWith(`${asideName}/`)) return { writer: apart, path: path.slice(asideName.length + 1) };
         if (recipe.base === 'packages') return { writer: root, path };
         if (/^usr\/lib\/modules(\/|$)/.test(path)) return { writer: apart, path: path.slice('usr/lib/'.length) };
-        return isPackageManagers(path) ? undefined : { writer: root, path };
+        return isLeftOut(path) ? undefined : { writer: root, path };
       },
       // Every hundredth is about ten a second.
       onEntry: (count) => count % 100 === 0 && stage(2, { detail: `${count} paths, ${Math.round((root.bytes + apart.bytes) / 1e6)} MB` }),
     }),
   );
   removeTree(temporaryDirectory);
-  if (recipe.base === 'busybox') await addBusyboxRoot(root, busyboxIn(aside), recipe.epoch, signal);
+  if (recipe.base === 'busybox')
+    await addBusyboxRoot(root, busyboxIn(aside), join(aside, 'busybox/usr/share/doc/busybox-static/copyright'), recipe.epoch, signal);
   await addRecipeFiles(recipe, root);
   apart.finish();
   const entries = root.finish();

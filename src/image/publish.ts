@@ -21,7 +21,13 @@ export function openBuildDirectory(imageDirectory: string): string {
 }
 
 function claimBuildDirectory(imageDirectory: string): string {
-  mkdirSync(imageDirectory, { recursive: true });
+  try {
+    mkdirSync(imageDirectory, { recursive: true });
+  } catch (error) {
+    // Node says this of what is really EROFS or EACCES further up.
+    if (systemCode(error) !== 'ENOENT') throw error;
+    mkdirSync(imageDirectory);
+  }
   const { builder, abandoned } = unfinished(imageDirectory);
   if (builder !== undefined) {
     const { pid, name } = builder;

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseMtree } from '../../src/image/mtree.ts';
+import { verifyVersion } from '../../src/image/verify.ts';
 import { makeImage } from '../support/made-image.ts';
 import { makeTinyRoot } from '../support/tiny-root.ts';
 
@@ -44,7 +45,10 @@ function left(): readonly string[] {
 }
 
 function expectWhole(): void {
-  expect(run(['image', 'verify', 'tiny'])).toMatchObject({ status: 0 });
+  for (const version of readdirSync(join(images, 'tiny')).filter((name) => /^[0-9a-f]{12}$/.test(name))) {
+    const directory = join(images, 'tiny', version);
+    expect(verifyVersion(directory, version, JSON.parse(readFileSync(join(directory, 'manifest.json'), 'utf8')), () => {})).toEqual([]);
+  }
   expect(readFileSync('/proc/mounts', 'latin1')).not.toContain(`${images}/tiny`);
 }
 
@@ -193,6 +197,22 @@ describe('while somebody is in an image', () => {
     expect({ status, line: stdout.includes('tiny: removed what an interrupted build left') }).toEqual({ status: 0, line: true });
     expect(left()).toEqual([]);
     expectWhole();
+  });
+});
+
+describe('a build', () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('that gets %s says so, and leaves nothing', async (signal) => {
+    const child = spawn(process.execPath, [command, '-C', farm, 'image', 'build', 'minimal'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    await once(child.stdout, 'data');
+    child.kill(signal);
+    expect(await once(child, 'exit')).toEqual([2, null]);
+    expect(stderr).toBe('farm: interrupted; nothing has changed\n');
+    expect(readdirSync(join(images, 'minimal'))).toEqual([]);
+    expect(readFileSync('/proc/mounts', 'latin1')).not.toContain(`${images}/minimal`);
   });
 });
 
