@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
 import { run } from '../base/processes.ts';
-import { nearest } from '../farm/complaints.ts';
 import { isSystemError, saysNoRoom } from './failure.ts';
+import { noSuchKernel } from './kernel-packages.ts';
 import { loaderPackages } from './loaders.ts';
 import { distributions, hostMirror, sourceLines } from './mirror.ts';
 import type { Recipe } from './recipe.ts';
@@ -21,7 +21,7 @@ const kernelsMark = 'farm-kernels:';
 const kernelHook = `
 export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
 apt-cache show --no-all-versions "$kernel" 2>/dev/null | grep -q ^Package: && exit 0
-echo "${kernelsMark} $(apt-cache pkgnames linux-image- | grep -v -e -dbg -e unsigned | sort | tr '\\n' ' ')" >&2
+echo "${kernelsMark} $(apt-cache pkgnames linux-image- | tr '\\n' ' ')" >&2
 exit 1
 `;
 
@@ -145,10 +145,7 @@ export async function bootstrap<T>(recipe: Recipe, options: BootstrapOptions, co
       ?.slice(kernelsMark.length)
       .trim()
       .split(' ');
-    if (kernels !== undefined) {
-      const { kernel, suite } = recipe;
-      throw new FarmError('image.kernel', `${suite} has no kernel package ${kernel}${nearest(kernel, kernels)}`, `it has: ${kernels.join(', ')}`);
-    }
+    if (kernels !== undefined) throw noSuchKernel(recipe.suite, recipe.kernel, kernels);
     if (isFull) complaints.push('No space left on device');
     const call = args.filter((arg) => !arg.includes('\n')).join(' ');
     throw new FarmError('program.failed', `mmdebstrap ended with ${status.value}:\n  ${complaints.join('\n  ')}`, `the call was: mmdebstrap ${call}`);

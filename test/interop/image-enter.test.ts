@@ -254,6 +254,7 @@ describe('what is in the way of a new version leaves the old ones as they are:',
   it.each([
     ['import', 1_000_000, () => ['image', 'import', 'tiny', join(top, 'root')]],
     ['import, when the root is packed', 2_300_000, () => ['image', 'import', 'tiny', join(top, 'root')]],
+    ['build', 1_000_000, () => ['image', 'build', 'minimal']],
     ['exec, before the command', 0, () => ['image', 'exec', 'tiny', '--', 'touch', '/etc/new']],
     ['exec, after the command', 1_000_000, () => ['image', 'exec', 'tiny', '--', 'touch', '/etc/new']],
   ] as const)('a full disk, when %s', (_name, free, args) => {
