@@ -57,7 +57,6 @@ async function enter(farm: string, reference: string, words: readonly string[], 
     const from = { version, directory, manifest: manifestOf(findVersion(farm, `${image}/${version}`)) };
     const inside = openInside(image, directory, join(building, 'inside'));
     const status = await runInside(inside, words, interrupts.signal);
-    interrupts.left();
     process.exitCode = status;
     if (options.discard === true || !hasChanges(inside)) {
       if (options.discard !== true) tell(`image ${image}: nothing was changed`);
@@ -97,20 +96,14 @@ async function wantsChanges(image: string, status: number): Promise<boolean> {
   return /^y(es)?$/i.test(answer.trim());
 }
 
-/** Ctrl-C on a terminal goes to the command, which decides what it means; everything else ends what is done and leaves the image as it is. */
-function openInterrupts(): { readonly signal: AbortSignal; readonly left: () => void; readonly close: () => void } {
+/** Ends what is done and leaves the image as it is. Ctrl-C on a terminal goes to the command, as long as there is one. */
+function openInterrupts(): { readonly signal: AbortSignal; readonly close: () => void } {
   const abort = new AbortController();
-  let inside = process.stdin.isTTY === true;
-  const stop = (signal: NodeJS.Signals): void => {
-    if (!inside || signal !== 'SIGINT') abort.abort(new FarmError('image.interrupted', 'interrupted; nothing has changed'));
-  };
+  const stop = (): void => abort.abort(new FarmError('image.interrupted', 'interrupted; nothing has changed'));
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, stop);
   return {
     signal: abort.signal,
-    left: () => {
-      inside = false;
-    },
     close: () => {
       for (const signal of signals) process.off(signal, stop);
     },

@@ -19,6 +19,15 @@ export interface Inside {
 
 const namespaces = ['--mount', '--propagation', 'private', '--uts', '--ipc', '--pid', '--fork', '--kill-child'];
 
+/** When this process is killed, so is all that is inside, and its mounts are gone. */
+const mortal = ['--pdeathsig', 'KILL'];
+
+/**
+ * A shell inside takes the terminal and cannot give it back to a process group outside of its namespace; one with job control around it does. So
+ * Ctrl-C, too, goes to the command and not to this process.
+ */
+const job = `set -m; setpriv ${mortal.join(' ')} "$@"`;
+
 /** What fails before the command: a line or two of mount(8)'s. */
 const toldMax = 2000;
 
@@ -87,10 +96,12 @@ chroot root "$@"
 exit $?
 `;
 
+// What apt has fetched is not of the image, as in a build.
 const pack = `
 ${mountRoot}
 mount -t overlay -o lowerdir=below,upperdir=upper,workdir=scratch overlay root
-exec tar --create --format=pax --sort=name --numeric-owner --xattrs '--xattrs-include=*' --acls --clamp-mtime --mtime="@$3" --directory root .
+exec tar --create --format=pax --sort=name --numeric-owner --xattrs '--xattrs-include=*' --acls --clamp-mtime --mtime="@$3" \\
+  '--exclude=./var/lib/apt/lists/*_*' '--exclude=./var/cache/apt/*.bin' '--exclude=./var/cache/apt/archives/*.deb' --directory root .
 `;
 
 /** Makes the place in `work`, which does not exist yet. Throws `image.privilege`, `image.no-ram-root`. */
@@ -121,9 +132,13 @@ export function requireRoot(): void {
  * status; 128 and more: the number of a signal. Throws `image.enter` if it did not come to that, and the signal's reason.
  */
 export async function runInside(inside: Inside, command: readonly string[], signal: AbortSignal): Promise<number> {
-  // When this process is killed, so is all that is inside, and its mounts are gone.
-  const program = ['--pdeathsig', 'KILL', 'unshare', ...namespaces, 'sh', '-c', enter, 'farm-image', inside.work, inside.squashfs, inside.image, ...command];
-  const child = spawn('setpriv', program, { stdio: ['inherit', 'inherit', 'inherit', 'pipe'], env: environment(inside.image), signal, killSignal: 'SIGKILL' });
+  const program = ['unshare', ...namespaces, 'sh', '-c', enter, 'farm-image', inside.work, inside.squashfs, inside.image, ...command];
+  const child = spawn('setpriv', [...mortal, ...(process.stdin.isTTY ? ['sh', '-c', job, 'farm-job', ...program] : program)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    env: environment(inside.image),
+    signal,
+    killSignal: 'SIGKILL',
+  });
   const ended = once(child, 'close');
   let told = '';
   child.stdio[3]?.on('data', (chunk: Buffer) => {

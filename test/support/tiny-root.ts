@@ -8,7 +8,8 @@ const release = '6.1.0-1';
 /** Makes it in `root`, which does not exist yet. */
 export function makeTinyRoot(root: string): void {
   const modules = join(root, 'usr/lib/modules', release);
-  for (const path of ['bin', 'boot', 'dev', 'etc', 'proc', 'run', 'sys', 'tmp', 'usr/sbin', 'home']) mkdirSync(join(root, path), { recursive: true });
+  for (const path of ['bin', 'boot', 'dev', 'etc', 'proc', 'run', 'sys', 'tmp', 'usr/sbin', 'home', 'var/lib/apt/lists'])
+    mkdirSync(join(root, path), { recursive: true });
   mkdirSync(join(modules, 'kernel/fs'), { recursive: true });
   copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
   chmodSync(join(root, 'bin/busybox'), 0o4755);
