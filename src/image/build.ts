@@ -1,6 +1,6 @@
 // Builds a node image from a recipe: packages, root with its manifest and packed, kernel, initramfs and boot loaders, published as one version.
 import type { KeyObject } from 'node:crypto';
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { asideName, bootstrap } from './bootstrap.ts';
@@ -182,9 +182,11 @@ async function makeBootFiles(
   };
 }
 
-/** Debian 12 has it in /bin. */
+/** Debian 12 has it in /bin, where others have an empty directory. */
 function busyboxIn(aside: string): string {
-  const path = join(aside, 'busybox', readdirSync(join(aside, 'busybox')).includes('bin') ? 'bin/busybox' : 'usr/bin/busybox');
+  const path = ['bin/busybox', 'usr/bin/busybox'].map((each) => join(aside, 'busybox', each)).find((each) => existsSync(each));
+  if (path === undefined)
+    throw new FarmError('image.busybox', 'the package busybox-static of this release has no /usr/bin/busybox', 'name another suite in the recipe');
   chmodSync(path, 0o755);
   return path;
 }
