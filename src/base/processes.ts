@@ -14,7 +14,7 @@ export interface RunOptions {
 /** How much of a failed program's stderr is quoted: enough for its reason, not its whole log. */
 const quotedLines = 8;
 
-/** Runs `command` and gives its stdout; throws `FarmError` with code `program.missing` or `program.failed`. */
+/** Runs `command` and gives its stdout; throws `FarmError` with code `program.missing` or `program.failed`, or the signal's reason. */
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Buffer> {
   const child = spawn(command, args, { cwd: options.cwd, env: options.env, signal: options.signal, stdio: ['pipe', 'pipe', 'pipe'] });
   const stdout: Buffer[] = [];
@@ -34,6 +34,7 @@ export async function run(command: string, args: readonly string[], options: Run
   child.stdin.end(options.input);
   const status = await new Promise<string>((resolve, reject) => {
     child.on('error', (error) => {
+      if (options.signal?.aborted === true) return reject(options.signal.reason); // which says more than Node's AbortError
       const missing = systemCode(error) === 'ENOENT';
       reject(missing ? new FarmError('program.missing', `${command} is not installed`, `apt-get install the package that has ${command}`, error) : error);
     });

@@ -25,6 +25,9 @@ const loadingMilliseconds = 60_000;
 /** What a stage message may say for people: one line of the status table. */
 const detailMax = 200;
 
+/** What a node may say of itself; any other word is a step of its initramfs. */
+const toldStages: readonly Stage[] = ['failed', 'root', 'up', 'leaving'];
+
 /** The detail of a machine that asked for an address and boots nothing. */
 export const operatingSystem = 'an operating system';
 
@@ -90,8 +93,10 @@ export class Sightings {
   takeStage({ query }: HttpRequest, node: Node): HttpAnswer {
     const stage = query.get('stage') ?? '';
     const detail = (query.get('detail') ?? '').replace(/[^\x20-\x7e]/g, '?').slice(0, detailMax);
-    this.reached(node.address, stage === 'failed' ? 'failed' : stage === 'root' ? 'root' : 'kernel', detail === '' ? stage : detail);
-    this.log(stage === 'failed' ? 'warn' : 'info', 'node.stage', { node: node.name, stage, detail });
+    const before = this.machineOf(node)?.stage;
+    this.reached(node.address, toldStages.find((each) => each === stage) ?? 'kernel', detail === '' ? stage : detail);
+    // A node without an agent says every few seconds that it is up.
+    if (stage !== 'up' || before !== 'up') this.log(stage === 'failed' ? 'warn' : 'info', 'node.stage', { node: node.name, stage, detail });
     return { kind: 'text', text: 'noted\n' };
   }
 

@@ -1,15 +1,17 @@
 // Builds a node image from a recipe: packages, root with its manifest and packed, kernel, initramfs and boot loaders, published as one version.
 import type { KeyObject } from 'node:crypto';
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { asideName, bootstrap } from './bootstrap.ts';
 import { type BuiltImage, squashfsFile } from './built.ts';
+import { addBusyboxRoot, isLeftOut } from './busybox.ts';
+import { inOtherWords } from './failure.ts';
 import { buildInitramfs, kernelRelease } from './initramfs.ts';
 import { placeLoaders, placeNetBootImage } from './loaders.ts';
 import { formatMtree } from './mtree.ts';
 import { openBuildDirectory, removeTree } from './publish.ts';
-import { loadRecipe, type Recipe } from './recipe.ts';
+import { isPackageName, loadRecipe, type Recipe } from './recipe.ts';
 import { RootWriter } from './root.ts';
 import { seal } from './seal.ts';
 import { publicModulus } from './sign.ts';
@@ -32,13 +34,15 @@ export interface BuildOptions {
   readonly imagesDirectory: string;
   /** The name of one of farm's recipes or the path of another. */
   readonly recipe: string;
+  /** A kernel package in the place of the recipe's. */
+  readonly kernel?: string | undefined;
   /** The farm's image key: with it everything that nodes load is signed, and its initramfs takes nothing that is not. */
   readonly signingKey?: KeyObject | undefined;
   readonly onProgress: (progress: BuildProgress) => void;
   readonly signal: AbortSignal;
 }
 
-const titles = ['Install Debian packages', 'Unpack the root', 'Pack the root', 'Build the initramfs', 'Publish'] as const;
+const titles = ['Install packages', 'Unpack the root', 'Pack the root', 'Build the initramfs', 'Publish'] as const;
 
 /** Copied from the build host by mmdebstrap; a node's come from its overlay. */
 const hostFiles: ReadonlySet<string> = new Set(['etc/hostname', 'etc/resolv.conf']);
@@ -48,7 +52,7 @@ const hostFiles: ReadonlySet<string> = new Set(['etc/hostname', 'etc/resolv.conf
  * then the image that was current still is, and what was begun is removed, by this or, after a SIGKILL, by the next build.
  */
 export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
-  const recipe = loadRecipe(options.recipe);
+  const recipe = withKernel(loadRecipe(options.recipe), options.kernel);
   const imageDirectory = join(resolve(options.imagesDirectory), recipe.name);
   const building = openBuildDirectory(imageDirectory);
   const stage = (step: 1 | 2 | 3 | 4 | 5, more: { detail?: string; fraction?: number } = {}): void => {
@@ -79,14 +83,14 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
       kernel: boot.kernel,
       root: { paths: entries.length, bytes },
       initramfs: boot.initramfs,
-      packages: installedPackages(building),
+      packages: recipe.base === 'packages' ? installedPackages(building) : boot.rootPackages,
       bootPackages: boot.packages,
       lostAttributes,
     };
     return await seal(building, imageDirectory, about, options.signingKey, options.signal);
   } catch (error) {
     removeTree(building);
-    throw error;
+    throw inOtherWords(error, imageDirectory);
   }
 }
 
@@ -105,13 +109,17 @@ async function makeRoot(recipe: Recipe, building: string, stage: Stage, signal: 
         if (hostFiles.has(path)) return undefined;
         if (path === asideName) return { writer: apart, path: '.' };
         if (path.startsWith(`${asideName}/`)) return { writer: apart, path: path.slice(asideName.length + 1) };
-        return { writer: root, path };
+        if (recipe.base === 'packages') return { writer: root, path };
+        if (/^usr\/lib\/modules(\/|$)/.test(path)) return { writer: apart, path: path.slice('usr/lib/'.length) };
+        return isLeftOut(path) ? undefined : { writer: root, path };
       },
       // Every hundredth is about ten a second.
       onEntry: (count) => count % 100 === 0 && stage(2, { detail: `${count} paths, ${Math.round((root.bytes + apart.bytes) / 1e6)} MB` }),
     }),
   );
   removeTree(temporaryDirectory);
+  if (recipe.base === 'busybox')
+    await addBusyboxRoot(root, busyboxIn(aside), join(aside, 'busybox/usr/share/doc/busybox-static/copyright'), recipe.epoch, signal);
   await addRecipeFiles(recipe, root);
   apart.finish();
   const entries = root.finish();
@@ -141,18 +149,17 @@ async function makeBootFiles(
   onProgress: (detail: string) => void,
   signal: AbortSignal,
 ) {
-  const release = kernelRelease(join(building, 'root'));
+  const modulesDirectory = recipe.base === 'busybox' ? join(aside, 'modules') : join(building, 'root/usr/lib/modules');
+  const release = kernelRelease(modulesDirectory);
   const bootFiles = join(aside, 'kernel/boot');
   const kernel = readdirSync(bootFiles).find((name) => name.startsWith('vmlinuz-'));
   if (kernel === undefined) throw new FarmError('image.kernel', `the package that ${recipe.kernel} stands for has no kernel`, 'name another in the recipe');
   copyFileSync(join(bootFiles, kernel), join(building, 'kernel'));
-  const busybox = join(aside, 'busybox', readdirSync(join(aside, 'busybox')).includes('bin') ? 'bin/busybox' : 'usr/bin/busybox');
-  chmodSync(busybox, 0o755);
   const { bytes, modules, unpackedSize } = await buildInitramfs({
-    moduleDirectory: join(building, 'root/usr/lib/modules', release),
+    moduleDirectory: join(modulesDirectory, release),
     release,
-    classes: recipe.modules,
-    busybox,
+    modules: recipe.modules,
+    busybox: busyboxIn(aside),
     workDirectory: join(building, 'modules'),
     modulus: signingKey === undefined ? undefined : publicModulus(signingKey),
     epoch: recipe.epoch,
@@ -160,16 +167,35 @@ async function makeBootFiles(
     signal,
   });
   writeFileSync(join(building, 'initramfs'), bytes);
-  placeLoaders(building, aside);
+  placeLoaders(building, aside, recipe.distribution);
   placeNetBootImage(building);
   const lines = readFileSync(join(aside, 'packages'), 'utf8').trim().split('\n');
   const packages = lines.map((line) => line.split(' ')).map(([part = '', name = '', version = '']) => ({ part, name, version }));
-  const image = packages.find(({ part }) => part === 'kernel');
+  const image = packages.find(({ part, name }) => part === 'kernel' && name.startsWith('linux-image-'));
+  const versions = (chosen: typeof packages) => Object.fromEntries(chosen.map(({ name, version }) => [name, version]));
   return {
     kernel: { release, package: image?.name ?? '', packageVersion: image?.version ?? '' },
-    initramfs: { modules: modules.length, unpackedBytes: unpackedSize },
-    packages: Object.fromEntries(packages.map(({ name, version }) => [name, version])),
+    initramfs: { modules: modules.length, unpackedBytes: unpackedSize, choice: recipe.modules },
+    packages: versions(packages.filter(({ part }) => part !== 'root')),
+    /** Of a root of busybox, where dpkg has no record. */
+    rootPackages: versions(packages.filter(({ part }) => part === 'root' || part === 'busybox')),
   };
+}
+
+/** Debian 12 has it in /bin, where others have an empty directory. */
+function busyboxIn(aside: string): string {
+  const path = ['bin/busybox', 'usr/bin/busybox'].map((each) => join(aside, 'busybox', each)).find((each) => existsSync(each));
+  if (path === undefined)
+    throw new FarmError('image.busybox', 'the package busybox-static of this release has no /usr/bin/busybox', 'name another suite in the recipe');
+  chmodSync(path, 0o755);
+  return path;
+}
+
+/** Throws `recipe.invalid`. */
+function withKernel(recipe: Recipe, kernel: string | undefined): Recipe {
+  if (kernel === undefined) return recipe;
+  if (isPackageName(kernel)) return { ...recipe, kernel };
+  throw new FarmError('recipe.invalid', `${JSON.stringify(kernel)} is no name of a package`, 'name a kernel package, such as linux-image-cloud-amd64');
 }
 
 /** Package and version from dpkg's own record (deb-control(5) paragraphs). */

@@ -1,5 +1,6 @@
 // An image as it lies on disk, `<images>/<name>/<version>/`, never changed once it is there, and what its manifest.json says.
 import { createHash } from 'node:crypto';
+import type { ModuleChoice } from './modules.ts';
 
 interface FileContent {
   /** 64 hex digits. */
@@ -12,6 +13,8 @@ export interface ImageManifest {
   /** Of this file's layout. */
   readonly format: 1;
   readonly suite: string;
+  /** The version that it was made of by commands in it; undefined: it was built or imported. */
+  readonly from?: string;
   /** Seconds since 1970 that no time in the image is later than. */
   readonly epoch: number;
   readonly kernel: { readonly release: string; readonly package: string; readonly packageVersion: string };
@@ -20,7 +23,8 @@ export interface ImageManifest {
   /** Every other file of the image, by path; what the version is computed from. */
   readonly contents: Readonly<Record<string, FileContent>>;
   readonly root: { readonly paths: number; readonly bytes: number };
-  readonly initramfs: { readonly modules: number; readonly unpackedBytes: number };
+  /** `modules`: how many it carries, `choice`: by which classes; images of earlier farms do not say that. */
+  readonly initramfs: { readonly modules: number; readonly unpackedBytes: number; readonly choice?: ModuleChoice };
   /** Version of each package in the root. */
   readonly packages: Readonly<Record<string, string>>;
   /** Version of each package that kernel, initramfs and loaders come from. */

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { installedPackages } from './build.ts';
 import { type BuiltImage, type ImageManifest, squashfsFile } from './built.ts';
+import { inOtherWords } from './failure.ts';
 import { buildInitramfs } from './initramfs.ts';
 import { addModules, copyBootFiles, type KernelDonor } from './kernel-from.ts';
-import { loaderPackages, placeNetBootImage } from './loaders.ts';
+import { isLoaderPackage, placeNetBootImage } from './loaders.ts';
 import { formatMtree, type ManifestEntry } from './mtree.ts';
 import type { ContainerSource } from './oci/source.ts';
 import { unpackContainer } from './oci/unpack.ts';
@@ -76,13 +77,13 @@ export async function importImage(options: ImportOptions): Promise<ImportedImage
       root: { paths: entries.length, bytes: root.bytes },
       initramfs: boot.initramfs,
       packages,
-      bootPackages: Object.fromEntries(Object.entries(loaders.manifest.bootPackages).filter(([each]) => loaderPackages.includes(each))),
+      bootPackages: Object.fromEntries(Object.entries(loaders.manifest.bootPackages).filter(([each]) => isLoaderPackage(each))),
       lostAttributes: lost,
     };
     return { ...(await seal(building, imageDirectory, about, signingKey, signal)), lacks: lacking(files) };
   } catch (error) {
     removeTree(building);
-    throw error;
+    throw inOtherWords(error, imageDirectory);
   }
 }
 
@@ -94,10 +95,11 @@ async function makeBootFiles(
   epoch: number,
   packages: ImageManifest['packages'],
 ): Promise<Pick<ImageManifest, 'kernel' | 'initramfs'>> {
+  const choice = loadRecipe('debian-13').modules;
   const initramfs = await buildInitramfs({
     moduleDirectory: join(building, 'root', modules),
     release,
-    classes: loadRecipe('debian-13').modules,
+    modules: choice,
     busybox,
     workDirectory: join(building, 'modules'),
     modulus: signingKey === undefined ? undefined : publicModulus(signingKey),
@@ -109,7 +111,7 @@ async function makeBootFiles(
   copyFileSync(join(building, 'root/boot', `vmlinuz-${release}`), join(building, 'kernel'));
   return {
     kernel: { release, package: `linux-image-${release}`, packageVersion: packages[`linux-image-${release}`] ?? '' },
-    initramfs: { modules: initramfs.modules.length, unpackedBytes: initramfs.unpackedSize },
+    initramfs: { modules: initramfs.modules.length, unpackedBytes: initramfs.unpackedSize, choice },
   };
 }
 

@@ -3,8 +3,9 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node
 import { join } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { run } from '../base/processes.ts';
+import { appletPaths } from './busybox.ts';
 import { type CpioEntry, encodeCpio } from './cpio.ts';
-import { formatModulesAlias, formatModulesDep, type ModuleClassName, plainModulePath, readModuleIndex, selectModules } from './modules.ts';
+import { formatModulesAlias, formatModulesDep, type ModuleChoice, plainModulePath, readModuleIndex, selectModules } from './modules.ts';
 import { imagesSource } from './recipe.ts';
 import { publicKeyPath } from './sign.ts';
 
@@ -12,7 +13,7 @@ export interface InitramfsOptions {
   /** lib/modules/RELEASE of the kernel it is for, with depmod's tables. */
   readonly moduleDirectory: string;
   readonly release: string;
-  readonly classes: readonly ModuleClassName[];
+  readonly modules: ModuleChoice;
   /** A busybox that needs no library. */
   readonly busybox: string;
   /** Does not exist yet; used for modules while they are decompressed, and removed. */
@@ -42,7 +43,7 @@ export async function buildInitramfs(options: InitramfsOptions): Promise<Initram
     softdep: table('modules.softdep'),
     alias: table('modules.alias'),
   });
-  const chosen = selectModules(index, options.classes);
+  const chosen = selectModules(index, options.modules);
   options.onProgress(`${chosen.length} modules`);
   const entries = new Map<string, CpioEntry>();
   const add = (entry: CpioEntry): void => {
@@ -74,10 +75,8 @@ export async function buildInitramfs(options: InitramfsOptions): Promise<Initram
 /** busybox with a link for each of its applets, where it would install them itself. */
 async function addBusybox(options: InitramfsOptions, add: (entry: CpioEntry) => void): Promise<void> {
   add({ path: 'bin/busybox', mode: 0o755, kind: 'file', data: readFileSync(options.busybox) });
-  const applets = (await run(options.busybox, ['--list-full'], { signal: options.signal })).toString('latin1').split('\n');
-  // `init` alone has its place at the top, where ours is.
-  for (const path of applets)
-    if (/^(usr\/)?s?bin\/[^/]+$/.test(path) && path !== 'bin/busybox') add({ path, mode: 0o777, kind: 'symlink', target: '/bin/busybox' });
+  for (const path of await appletPaths(options.busybox, options.signal))
+    if (path !== 'bin/busybox') add({ path, mode: 0o777, kind: 'symlink', target: '/bin/busybox' });
 }
 
 /** The modules' bytes without the compression that Debian gives each: the kernel and busybox take them as they are, and the archive packs better. */
@@ -85,23 +84,30 @@ async function plainModules(options: InitramfsOptions, chosen: readonly string[]
   const { moduleDirectory, workDirectory, signal } = options;
   mkdirSync(workDirectory);
   try {
-    // One xz for all: three hundred processes take longer than the work.
-    const packed = chosen.filter((path) => path.endsWith('.xz'));
-    const other = chosen.find((path) => !/\.ko(\.xz)?$/.test(path));
+    const other = chosen.find((path) => !/\.ko(\.(xz|zst))?$/.test(path));
     if (other !== undefined)
-      throw new FarmError('image.module', `${other} is compressed in a way that is not known here`, 'name a kernel package of Debian in the recipe');
-    const copies = new Map(packed.map((path, position) => [path, join(workDirectory, `${position}.ko.xz`)]));
+      throw new FarmError('image.module', `${other} is compressed in a way that is not known here`, 'name a kernel package of Debian or Ubuntu in the recipe');
+    const copies = new Map(
+      chosen.flatMap((path, position) => (path.endsWith('.ko') ? [] : [[path, join(workDirectory, `${position}${path.slice(path.lastIndexOf('.ko'))}`)]])),
+    );
     for (const [path, copy] of copies) copyFileSync(join(moduleDirectory, path), copy);
-    if (copies.size > 0) await run('xz', ['--decompress', '--quiet', '--', ...copies.values()], { signal });
+    // One process for all: three hundred take longer than the work. Debian packs modules by xz, Ubuntu by zstd.
+    for (const [suffix, program] of [
+      ['.xz', 'xz'],
+      ['.zst', 'zstd'],
+    ] as const) {
+      const packed = [...copies.values()].filter((copy) => copy.endsWith(suffix));
+      if (packed.length > 0) await run(program, ['--decompress', '--quiet', '--', ...packed], { cwd: workDirectory, signal });
+    }
     return new Map(chosen.map((path) => [path, readFileSync(plainModulePath(copies.get(path) ?? join(moduleDirectory, path)))]));
   } finally {
     rmSync(workDirectory, { recursive: true, force: true });
   }
 }
 
-/** The one kernel release that has modules in a root. */
-export function kernelRelease(rootDirectory: string): string {
-  const releases = readdirSync(join(rootDirectory, 'usr/lib/modules'));
+/** The one kernel release that has modules in `modulesDirectory`, `/lib/modules` of a root. */
+export function kernelRelease(modulesDirectory: string): string {
+  const releases = readdirSync(modulesDirectory);
   const [release] = releases;
   if (release === undefined || releases.length > 1) {
     throw new FarmError(

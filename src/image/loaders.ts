@@ -1,11 +1,18 @@
-// Fills an image's loaders/ from Debian's packages, each with its licence, and writes its net boot images.
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+// Fills an image's loaders/ from Debian's or Ubuntu's packages, each with its licence, and writes its net boot images.
+import { copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FarmError, WireError } from '../base/errors.ts';
 import { nbiImage } from '../boot/nbi.ts';
+import type { Distribution } from './mirror.ts';
 
-/** Each loader: the package it comes from, where it lies in it, and its name in loaders/, which is what other loaders ask for. */
-const files: readonly { readonly from: string; readonly path: string; readonly name: string }[] = [
+interface LoaderFile {
+  /** The package it comes from, where it lies in it, and its name in loaders/, which is what other loaders ask for. */
+  readonly from: string;
+  readonly path: string;
+  readonly name: string;
+}
+
+const debianFiles: readonly LoaderFile[] = [
   { from: 'ipxe', path: 'usr/lib/ipxe/undionly.kpxe', name: 'undionly.kpxe' },
   { from: 'ipxe', path: 'usr/lib/ipxe/ipxe.pxe', name: 'ipxe.pxe' },
   { from: 'ipxe', path: 'usr/lib/ipxe/ipxe.efi', name: 'ipxe.efi' },
@@ -20,8 +27,26 @@ const files: readonly { readonly from: string; readonly path: string; readonly n
   { from: 'memtest86+', path: 'boot/memtest86+x64.efi', name: 'memtest.efi' },
 ];
 
+/** Ubuntu has both in one package; its alternatives(7) choose between this shim and the one before it. */
+const ubuntuFiles: readonly LoaderFile[] = [
+  { from: 'shim-signed', path: 'usr/lib/shim/shimx64.efi.signed.latest', name: 'shimx64.efi' },
+  { from: 'shim-signed', path: 'usr/lib/shim/mmx64.efi', name: 'mmx64.efi' },
+];
+
+const files: Readonly<Record<Distribution, readonly LoaderFile[]>> = {
+  debian: debianFiles,
+  ubuntu: debianFiles.map((file) => ubuntuFiles.find(({ name }) => name === file.name) ?? file),
+};
+
 /** Downloaded and unpacked when an image is built; apt checks their signatures. */
-export const loaderPackages: readonly string[] = [...new Set(files.map(({ from }) => from))];
+export function loaderPackages(distribution: Distribution): readonly string[] {
+  return [...new Set(files[distribution].map(({ from }) => from))];
+}
+
+/** Whether an image's loaders come from a package of that name, whatever its distribution. */
+export function isLoaderPackage(name: string): boolean {
+  return Object.values(files).some((each) => each.some(({ from }) => from === name));
+}
 
 const licences = 'LICENSES';
 
@@ -29,21 +54,33 @@ const licences = 'LICENSES';
  * Makes loaders/ in `building` from the packages unpacked below `aside`, each in a directory of its name. Throws `FarmError` `image.loader` for
  * a package of a release that has not what it should.
  */
-export function placeLoaders(building: string, aside: string): void {
+export function placeLoaders(building: string, aside: string, distribution: Distribution): void {
   const loaders = join(building, 'loaders');
   mkdirSync(join(loaders, licences), { recursive: true });
-  for (const { from, path, name } of files) copy(aside, from, path, join(loaders, name));
+  for (const { from, path, name } of files[distribution]) copy(aside, from, path, join(loaders, name));
   // Under the GPL for the most part: who passes them on passes this on.
-  for (const name of loaderPackages) copy(aside, name, `usr/share/doc/${name}/copyright`, join(loaders, licences, name));
+  for (const name of loaderPackages(distribution)) copy(aside, name, `usr/share/doc/${name}/copyright`, join(loaders, licences, name));
   writeNbi(join(loaders, 'memtest'), undefined, '', join(loaders, 'memtest.nbi'));
 }
 
 function copy(aside: string, from: string, path: string, to: string): void {
-  const source = join(aside, from, path);
+  const source = inPackage(join(aside, from), path);
   if (!existsSync(source)) {
-    throw new FarmError('image.loader', `the package ${from} of this release has no /${path}`, 'set suite in the recipe to trixie, which has them all');
+    throw new FarmError(
+      'image.loader',
+      `the package ${from} of this release has no /${path}`,
+      'name another suite in the recipe: bookworm, trixie and noble have them all',
+    );
   }
   copyFileSync(source, to);
+}
+
+/** A link in a package leads from its own root: Debian 12 has ipxe.efi in /boot. */
+function inPackage(top: string, path: string): string {
+  const at = join(top, path);
+  if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return at;
+  const target = readlinkSync(at);
+  return target.startsWith('/') ? join(top, target) : join(at, '..', target);
 }
 
 /** In an image before a node's own command line is filled in: an initramfs without one asks DHCP for its root. */

@@ -45,6 +45,9 @@ export const moduleClasses = {
 
 export type ModuleClassName = keyof typeof moduleClasses;
 
+/** Modules by class, or every one that the kernel has. */
+export type ModuleChoice = 'all' | readonly ModuleClassName[];
+
 /** The module's name: of `kernel/fs/nfs/nfs-v3.ko.xz` it is `nfs_v3`, for the kernel takes `-` and `_` as one. */
 export function moduleName(path: string): string {
   return path
@@ -89,10 +92,11 @@ function words(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== '');
 }
 
-/** The paths of all modules of `classes` with everything they need, sorted. Throws `FarmError` `image.module` if the kernel lacks a required one. */
-export function selectModules(index: ModuleIndex, classes: readonly ModuleClassName[]): string[] {
+/** The paths of all modules of the chosen classes with everything they need, sorted. Throws `FarmError` `image.module` if the kernel lacks a required one. */
+export function selectModules(index: ModuleIndex, choice: ModuleChoice): string[] {
+  if (choice === 'all') return [...index.needs.keys()].sort();
   const chosen = new Set<string>();
-  const open = classes.flatMap((name) => membersOf(index, name));
+  const open = choice.flatMap((name) => membersOf(index, name));
   for (let path = open.pop(); path !== undefined; path = open.pop()) {
     if (chosen.has(path)) continue;
     chosen.add(path);

@@ -4,15 +4,30 @@ import { basename, join } from 'node:path';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { syncDirectory } from '../base/journal.ts';
 import { run } from '../base/processes.ts';
+import { inOtherWords } from './failure.ts';
 
 const prefix = '.build-';
 
 /**
  * Makes `<imageDirectory>/.build-PID-START` after removing what interrupted builds left. It is the image's lock as well: throws `FarmError`
- * `image.busy` while another process has one. A process is told by number and start time, so that a leftover is known for one after a reboot too.
+ * `image.busy` while another process has one, `image.owner`, `image.read-only` and `image.full`. A process is told by number and start time, so that a leftover is known for one after a reboot too.
  */
 export function openBuildDirectory(imageDirectory: string): string {
-  mkdirSync(imageDirectory, { recursive: true });
+  try {
+    return claimBuildDirectory(imageDirectory);
+  } catch (error) {
+    throw inOtherWords(error, imageDirectory);
+  }
+}
+
+function claimBuildDirectory(imageDirectory: string): string {
+  try {
+    mkdirSync(imageDirectory, { recursive: true });
+  } catch (error) {
+    // Node says this of what is really EROFS or EACCES further up.
+    if (systemCode(error) !== 'ENOENT') throw error;
+    mkdirSync(imageDirectory);
+  }
   const { builder, abandoned } = unfinished(imageDirectory);
   if (builder !== undefined) {
     const { pid, name } = builder;

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { FarmError, systemCode } from '../base/errors.ts';
+import { isSystemError } from './failure.ts';
 
 export type RootSource = { readonly kind: 'directory' | 'tar'; readonly path: string };
 
@@ -34,6 +35,17 @@ const packed: readonly { readonly magic: string; readonly program: string }[] = 
 /** Hands the tar to `consume`. Throws `program.missing`, `program.failed`, and what `consume` throws. */
 export async function readRoot<T>({ kind, path }: RootSource, signal: AbortSignal, consume: (tar: Readable) => Promise<T>): Promise<T> {
   const [program, ...args] = kind === 'directory' ? ['tar', ...fromDirectory, '--directory', path, '.'] : [unpacker(path), ...unpackArguments(path)];
+  return readTar(program, args, path, signal, consume);
+}
+
+/** Runs a program that writes the tar of a root; `path` names its source in errors. Throws as `readRoot` does. */
+export async function readTar<T>(
+  program: string,
+  args: readonly string[],
+  path: string,
+  signal: AbortSignal,
+  consume: (tar: Readable) => Promise<T>,
+): Promise<T> {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], signal });
   const complaints: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => complaints.push(chunk));
@@ -47,7 +59,7 @@ export async function readRoot<T>({ kind, path }: RootSource, signal: AbortSigna
       throw new FarmError('program.missing', `${program} is not installed`, `apt-get install ${program}`, ending.reason);
     throw ending.reason;
   }
-  if (result.status === 'rejected' && result.reason instanceof FarmError) throw result.reason;
+  if (result.status === 'rejected' && (result.reason instanceof FarmError || isSystemError(result.reason))) throw result.reason;
   const [code, by] = ending.value;
   if (code !== 0) throw new FarmError('program.failed', `${program} ended with ${by ?? code}:\n  ${Buffer.concat(complaints).toString().trim().slice(-2000)}`);
   if (result.status === 'rejected')

@@ -64,6 +64,10 @@ describe('the modules of an initramfs', () => {
     expect(selectModules(index, ['nfs', 'ethernet'])).toEqual(selectModules(index, ['ethernet', 'nfs']));
   });
 
+  test('are all that the kernel has, if that is said, whatever it lacks', () => {
+    expect(selectModules(index, 'all')).toEqual([...index.needs.keys()].sort());
+  });
+
   test('are refused if the kernel lacks one without which the class is no use', () => {
     const select = () => selectModules(index, ['overlay']);
     expect(select).toThrow(FarmError);

@@ -21,8 +21,8 @@ export function farm(directory: string, ...args: readonly string[]): string {
   return execFileSync(process.execPath, [command, '-C', directory, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
-/** A fresh farm in `.farm/<name>` with the Debian 13 image, root logged in on the consoles. */
-export function makeFarm(name: string): string {
+/** A fresh farm in `.farm/<name>` with the Debian 13 image, or that of another recipe, root logged in on the consoles. */
+export function makeFarm(name: string, image = 'debian-13'): string {
   const directory = join(top, '.farm', name);
   rmSync(directory, { recursive: true, force: true });
   execFileSync(process.execPath, [
@@ -41,9 +41,10 @@ export function makeFarm(name: string): string {
   rmSync(join(directory, 'images'), { recursive: true });
   mkdirSync(sharedImages, { recursive: true });
   symlinkSync(sharedImages, join(directory, 'images'));
-  if (!existsSync(join(sharedImages, 'debian-13', 'current'))) farm(directory, 'image', 'build', 'debian-13');
+  if (!existsSync(join(sharedImages, image, 'current'))) farm(directory, 'image', 'build', image);
   const config = join(directory, 'farm.yaml');
-  writeFileSync(config, readFileSync(config, 'utf8').replace('    # console_login: true', '    console_login: true'));
+  const text = readFileSync(config, 'utf8').replace('    image: debian-13', `    image: ${image}`);
+  writeFileSync(config, text.replace('    # console_login: true', '    console_login: true'));
   // Instead of bash, which draws over what it prints: a shell without prompt, echo and line editing.
   const root = join(directory, 'overlays', 'root', 'root');
   mkdirSync(root, { recursive: true });
