@@ -27,8 +27,10 @@ const debianFiles: readonly LoaderFile[] = [
   { from: 'memtest86+', path: 'boot/memtest86+x64.efi', name: 'memtest.efi' },
 ];
 
-/** Ubuntu has both in one package; its alternatives(7) choose between this shim and the one before it. */
+/** Ubuntu has the shim and its helper in one package; its alternatives(7) choose between this shim and the one before it. */
 const ubuntuFiles: readonly LoaderFile[] = [
+  // In its package ipxe there is only a link to it.
+  { from: 'grub-ipxe', path: 'boot/ipxe.efi', name: 'ipxe.efi' },
   { from: 'shim-signed', path: 'usr/lib/shim/shimx64.efi.signed.latest', name: 'shimx64.efi' },
   { from: 'shim-signed', path: 'usr/lib/shim/mmx64.efi', name: 'mmx64.efi' },
 ];
