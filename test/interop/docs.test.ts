@@ -19,6 +19,8 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
   [/^farm image build/, 'takes minutes: test/boot/image.test.ts; what goes on from it has a made one'],
   [/^farm image import/, 'needs a root: test/interop/image-import.test.ts'],
   [/^farm image (diff|rollback)/, 'needs two versions: test/cli/image.test.ts'],
+  [/^farm image (shell|exec)/, 'needs a whole root: test/interop/image-enter.test.ts'],
+  [/^npm run package:deb/, 'needs the source tree: test/interop/package-deb.test.ts'],
   [/^farm serve/, 'needs the card eth1: test/interop/serve.test.ts, http-nginx.test.ts'],
   [/^farm doctor/, 'finds no card eth1: test/interop/doctor.test.ts'],
   [/^farm add-node --discover/, 'waits for machines: test/farm/register.test.ts and by hand'],
