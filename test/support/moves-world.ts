@@ -97,7 +97,11 @@ export class MovesWorld {
     for (let second = 0; second < count; second += 1) {
       await this.timers.pass(1000);
       this.world.work();
-      for (let still = 0; still < 12; still = this.world.talking === 0 ? still + 1 : 0) await settle();
+      const began = performance.now();
+      for (let still = 0; still < 12; still = this.world.talking === 0 ? still + 1 : 0) {
+        await settle();
+        if (performance.now() - began > 5000) throw new Error(`a conversation with a page server does not end: ${this.events.slice(-20).join(' ')}`);
+      }
     }
   }
 

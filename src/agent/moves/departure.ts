@@ -101,6 +101,7 @@ export function depart(options: DepartureOptions): Departure {
     await fault('open', id);
     control = await link.open(to, 'move', { move, spec: job.spec, luggage: luggageOf(hosted, link.self, now()) });
     control.on('error', () => {}); // the reader says so
+    goOn();
     const answers = readerOf(control);
     await heard(answers);
     await fault('ready', id);

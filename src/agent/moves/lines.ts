@@ -57,9 +57,16 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Settles when the stream has taken it, or is gone. */
+/** Settles when the stream has taken it; rejects when it is gone before. */
 export function write(stream: Duplex, bytes: Buffer | string): Promise<void> {
   return new Promise((resolve, reject) => {
-    stream.write(bytes, (error) => (error === null || error === undefined ? resolve() : reject(error)));
+    const gone = (): void => reject(new FarmError('link.down', 'the connection of the move broke'));
+    if (stream.destroyed) return gone();
+    stream.once('close', gone);
+    stream.write(bytes, (error) => {
+      stream.off('close', gone);
+      if (error === null || error === undefined) resolve();
+      else reject(error);
+    });
   });
 }

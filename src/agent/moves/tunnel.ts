@@ -48,6 +48,10 @@ export async function sendPages(link: Duplex, carried: Carried, network: number,
     server.once('connection', (found) => {
       socket = found;
       server.close();
+      if (link.destroyed) {
+        found.destroy();
+        return;
+      }
       pumpOut(found, link, carried, network, clock).then(resolve, reject);
       link.pipe(found);
       found.on('error', reject);
@@ -58,13 +62,18 @@ export async function sendPages(link: Duplex, carried: Carried, network: number,
       link.once('close', () => found.destroy());
     });
     server.once('error', reject);
-    link.once('close', () => reject(new FarmError('link.down', 'the connection for the pages broke')));
+    link.once('close', () => {
+      server.close();
+      reject(new FarmError('link.down', 'the connection for the pages broke'));
+    });
     link.once('error', reject);
   });
   done.catch(() => {}); // whoever waits for it is told; before that criu's own failure may be first
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+    server.once('close', () => reject(new FarmError('link.down', 'the connection for the pages broke')));
+    if (link.destroyed) server.close();
+    else server.listen(0, '127.0.0.1', resolve);
   });
   const address = server.address();
   if (address === null || typeof address === 'string') throw new FarmError('pages.port', 'no port on 127.0.0.1 for criu');
