@@ -4,6 +4,7 @@ import type { Fault } from '../../src/agent/moves/departure.ts';
 import type { MachineNow } from '../../src/agent/moves/own.ts';
 import { type Moves, type MovesOptions, startMoves } from '../../src/agent/moves/start.ts';
 import type { Versions } from '../../src/agent/moves/versions.ts';
+import { noWishes } from '../../src/agent/moves/wire.ts';
 import { noFlags } from '../../src/cluster/entry.ts';
 import { loadUnits } from '../../src/cluster/load.ts';
 import { FakeEngine, FakeWorld, fakeAttach, jobSpec } from './fake-engine.ts';
@@ -84,10 +85,15 @@ export class MovesWorld {
   }
 
   /** A job of this home begins there. */
-  async job(home: number, deputy: number, start: Parameters<Moves['begin']>[2] = { at: 'here' }, wishes: Partial<Parameters<Moves['begin']>[1]> = {}): Promise<string> {
+  async job(
+    home: number,
+    deputy: number,
+    start: Parameters<Moves['begin']>[2] = { at: 'here' },
+    wishes: Partial<Parameters<Moves['begin']>[1]> = {},
+  ): Promise<string> {
     const spec = jobSpec(home, deputy);
     this.homes.set(spec.id, { spec, where: home });
-    const where = await this.node(home).moves.begin(spec, { locked: false, allowed: undefined, decay: 'slow', ...wishes }, start);
+    const where = await this.node(home).moves.begin(spec, { ...noWishes, ...wishes }, start);
     this.homes.set(spec.id, { spec, where });
     return spec.id;
   }

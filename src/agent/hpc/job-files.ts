@@ -72,7 +72,13 @@ export function jobsDirectory(source: JobSource, take: Taking): LiveDirectory {
       return {
         where: file(pid, ({ atHome, node }) => (atHome ? '0' : String(node))),
         nmigs: file(pid, ({ moves }) => String(moves)),
-        cantmove: { kind: 'file', read: () => findJob(source, pid).obstacles.map(({ message }) => `${message}\n`).join('') },
+        cantmove: {
+          kind: 'file',
+          read: () =>
+            findJob(source, pid)
+              .obstacles.map(({ message }) => `${message}\n`)
+              .join(''),
+        },
         goto: goto('goto'),
         migrate: goto('migrate'),
         lock: {
@@ -119,7 +125,10 @@ function findGuest(source: JobSource, pid: number): HpcGuest {
 }
 
 /** A directory for each of `list`, named by its pid. */
-function numbered<Item extends { readonly pid: number }>(list: () => readonly Item[], files: (item: Item) => Readonly<Record<string, LiveObject>>): LiveDirectory {
+function numbered<Item extends { readonly pid: number }>(
+  list: () => readonly Item[],
+  files: (item: Item) => Readonly<Record<string, LiveObject>>,
+): LiveDirectory {
   return {
     kind: 'directory',
     names: () => list().map(({ pid }) => String(pid)),

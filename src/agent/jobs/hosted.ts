@@ -64,13 +64,16 @@ export function luggageOf(hosted: Hosted, self: number, now: number): Luggage {
   return { moves: moves + 1, used: hosted.usedBefore + hosted.usedHere, cpu, dirtyRate, left, wishes, recalled: false };
 }
 
+/** How much of its time an `iojob` is taken to spend on its home's files (mosrun -i); what it really does is not measured. */
+const ioRatio = 0.5;
+
 /** For the rules. A job that has just failed to move stays a while. */
 export function ruleJob(hosted: Hosted, now: number): Job {
   const { job, cpu, memory, dirtyRate, since, moves, left, wishes, recalled } = hosted;
   const { id, home } = job.spec;
   return {
     ...{ id, home, cpu, memory, dirtyRate, since, moves, left, recalled, locked: wishes.locked },
-    traffic: { node: home, ratio: 0 },
+    traffic: { node: home, ratio: wishes.hint === 'io' ? ioRatio : 0 },
     used: hosted.usedBefore + hosted.usedHere,
     cantMove: [...hosted.obstacles.map(({ message }) => message), ...resting(hosted, now)],
     allowed: wishes.allowed === undefined ? undefined : new Set(wishes.allowed),
@@ -82,12 +85,19 @@ function resting({ failure, restUntil }: Hosted, now: number): readonly string[]
 }
 
 /** What a job has used since the last look becomes what it wants. `contention`: programs that wanted a processor for each that had one. */
-export function sampled(hosted: Hosted, usage: { readonly cpuTime: number; readonly memory: number; readonly processes: number }, elapsed: number, contention: number): void {
+export function sampled(
+  hosted: Hosted,
+  usage: { readonly cpuTime: number; readonly memory: number; readonly processes: number },
+  elapsed: number,
+  contention: number,
+): void {
   const had = elapsed > 0 ? Math.max(0, usage.cpuTime - hosted.usedHere) / elapsed : 0;
-  const keep = decayKeeps[hosted.wishes.decay];
+  const keep = hosted.wishes.decay?.keep ?? decayKeeps.slow;
+  const interval = hosted.wishes.decay?.interval ?? 1;
+  const kept = 1000 * (keep / 1000) ** (elapsed / 1000 / interval);
   // Of a young job the mean: else one that computes would take a minute to be seen as one.
   const young = (1000 * hosted.samples) / (hosted.samples + 1);
-  hosted.cpu = decayed(hosted.cpu, Math.min(had * contention, Math.max(1, usage.processes)), Math.min(keep, young));
+  hosted.cpu = decayed(hosted.cpu, Math.min(had * contention, Math.max(1, usage.processes)), Math.min(kept, young));
   hosted.samples = Math.min(hosted.samples + 1, 1_000_000);
   Object.assign(hosted, { usedHere: usage.cpuTime, memory: usage.memory, processes: usage.processes });
 }

@@ -43,7 +43,11 @@ export function placeOf(text: string, home: number): number | 'balance' {
   if (word === 'home' || word === '0') return home;
   if (word === 'balance' || word === '-1') return 'balance';
   if (/^[1-9]\d{0,4}$/.test(word)) return Number(word);
-  throw new FarmError('job.place', `"${word.replace(/[^\x20-\x7e]/g, '?').slice(0, 40)}" is no place for a job`, 'write the id of a node, 0 for home, -1 for the balancer\'s choice');
+  throw new FarmError(
+    'job.place',
+    `"${word.replace(/[^\x20-\x7e]/g, '?').slice(0, 40)}" is no place for a job`,
+    "write the id of a node, 0 for home, -1 for the balancer's choice",
+  );
 }
 
 export type Requests = Map<JobId, Request>;

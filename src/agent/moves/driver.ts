@@ -297,7 +297,11 @@ export function openDriver(options: DriverOptions): Driver {
     },
     tick: () => apply({ kind: 'tick' }),
     open() {
-      const out = [...moves.outgoing].map(([node, { offered, state }]) => ({ node, job: offered.job.id, side: state === 'given' ? state : ('other' as const) }));
+      const out = [...moves.outgoing].map(([node, { offered, state }]) => ({
+        node,
+        job: offered.job.id,
+        side: state === 'given' ? state : ('other' as const),
+      }));
       const incoming = [...moves.incoming]
         .filter(([, { state }]) => state === 'granted' || state === 'begun' || state === 'stored')
         .map(([node, { offered, state }]) => ({ node, job: offered.job.id, side: state === 'stored' ? state : ('other' as const) }));

@@ -1,6 +1,7 @@
 // What the node where a job runs tells the job's home of it, once a second when it changes: for `where`, `cantmove`, `why` and the like.
-import type { JobId } from '../jobs/types.ts';
+
 import { type Hosted, ruleJob } from '../jobs/hosted.ts';
+import type { JobId } from '../jobs/types.ts';
 import { amount, fields, list, perhaps, text, whole } from './shape.ts';
 import { readJobId, readWishes, type Wishes } from './wire.ts';
 
@@ -35,7 +36,9 @@ export function newsOf(hosted: Hosted, thinks: string, now: number): JobNews {
   return {
     ...{ id: job.spec.id, moves, goingTo, cpu: Math.round(cpu * 1000) / 1000, memory, used: hosted.usedBefore + hosted.usedHere, wishes, attempts },
     failure: failure?.slice(0, sayMax),
-    obstacles: obstacles.slice(0, obstaclesMax).map(({ code, message, remedy }) => ({ code: code.slice(0, 64), message: message.slice(0, sayMax), remedy: remedy.slice(0, sayMax) })),
+    obstacles: obstacles
+      .slice(0, obstaclesMax)
+      .map(({ code, message, remedy }) => ({ code: code.slice(0, 64), message: message.slice(0, sayMax), remedy: remedy.slice(0, sayMax) })),
     holds: ruleJob(hosted, now)
       .cantMove.filter((reason) => !messages.has(reason))
       .slice(0, obstaclesMax)

@@ -2,22 +2,21 @@
 import { FarmError, sentence } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { admit, expected, type Offered } from '../../cluster/admission.ts';
-import { decide, type MoveReason, nothingUnderWay, type Own, ownMachine } from '../../cluster/balance.ts';
+import { decide, type MoveReason, type Own } from '../../cluster/balance.ts';
 import { busyReason, decisionText } from '../../cluster/decision-text.ts';
 import type { Job } from '../../cluster/job.ts';
-import { places } from '../../cluster/placement.ts';
-import { type NodeView, viewAgeMax } from '../../cluster/view.ts';
+import type { NodeView } from '../../cluster/view.ts';
 import { type Hosted, type HostedJobs, lookAtObstacles, ruleJob, sampled, stayed } from '../jobs/hosted.ts';
-import type { Attach, JobEngine, JobId, JobSpec, Link } from '../jobs/types.ts';
-import { type HomeJob, outcome, type Request, type Requests } from './asked.ts';
+import type { Attach, JobEngine, JobId } from '../jobs/types.ts';
+import { type Beginner, beginnerOf } from './begin.ts';
 import type { Fault, MoveFigures } from './departure.ts';
 import { openDriver } from './driver.ts';
-import { type JobNews, newsMax, newsOf, readNews } from './news.ts';
+import { type HomeSide, type HomeSideOptions, homeSide } from './home-side.ts';
+import { type JobNews, newsMax, newsOf } from './news.ts';
 import { contention, type MachineNow, ownersPart, ownOf } from './own.ts';
-import { amount, fields, flag, text, whole } from './shape.ts';
-import { readSpec } from './spec.ts';
-import { mismatch, type Versions, versionsOf } from './versions.ts';
-import { readJobId, readWishes, type Wishes } from './wire.ts';
+import { fields, flag, text, whole } from './shape.ts';
+import type { Versions } from './versions.ts';
+import { readJobId } from './wire.ts';
 
 /** Bytes a second, before the first move has measured it: half of Fast Ethernet's successor. */
 const bandwidthFirst = 50_000_000;
@@ -36,22 +35,14 @@ const requestPatience = 15_000;
 /** Times that a home denies a job, and for how long, ms, before it is believed. */
 const deniedTimes = 3;
 const deniedFor = 10_000;
-/** A place that may have begun a job, and does not answer: so often it is asked, ms apart. */
-const beginTries = 5;
-const beginPause = 2000;
-/** Jobs that are remembered to have begun here for others. */
-const begunMax = 1000;
-
 /** Waiting, as tests pass it. */
 interface Waiting {
   after(milliseconds: number, run: () => void): () => void;
 }
 
-export interface MovesOptions {
-  readonly self: number;
+export interface MovesOptions extends HomeSideOptions {
   /** Larger after each start. */
   readonly incarnation: number;
-  readonly link: Link;
   readonly engine: JobEngine;
   readonly attach: Attach;
   readonly versions: Versions;
@@ -59,10 +50,6 @@ export interface MovesOptions {
   readonly views: () => readonly NodeView[];
   /** What gossip says of a node: which start of its agent, and whether it lives. */
   readonly member: (node: number) => { readonly incarnation: number; readonly alive: boolean } | undefined;
-  /** The jobs whose deputies are on this node. */
-  readonly home: () => readonly HomeJob[];
-  /** Where one of them runs now. */
-  readonly moved: (job: JobId, node: number) => void;
   /** Guests have come or gone. */
   readonly onGuests: () => void;
   /** Of jobs whose only copy is here, frozen. Default `run`. */
@@ -76,25 +63,12 @@ export interface MovesOptions {
   readonly log: Log;
 }
 
-/** Where a job is to begin: on this node, on that one, or where it costs least. */
-export type Start = { readonly at: 'here' | 'best' } | { readonly at: 'node'; readonly node: number };
-
-export interface Moves {
+export interface Moves extends HomeSide, Beginner {
   readonly jobs: ReadonlyMap<JobId, Hosted>;
   /** Those of other homes. */
   guests(): number;
-  /** Begins a job of this home, and says on which node. Throws `FarmError` of the engine, or `job.place`. */
-  begin(spec: JobSpec, wishes: Wishes, start: Start): Promise<number>;
-  /** For a job of this home. */
-  request(id: JobId, to: number | 'balance'): void;
-  lock(id: JobId, locked: boolean): void;
-  /** All of this home's that are abroad. */
-  bring(): void;
-  /** How many of this home's are abroad. */
-  abroad(): number;
   /** For a guest, by root of this node. */
   send(id: JobId, to: number | 'balance'): void;
-  homeJobs(): readonly (HomeJob & { readonly news: JobNews | undefined; readonly asked: string })[];
   /** One round; the timer calls it. */
   round(): Promise<void>;
   close(): Promise<void>;
@@ -103,9 +77,6 @@ export interface Moves {
 export function startMoves(options: MovesOptions): Moves {
   const { self, link, engine, now, log } = options;
   const jobs: HostedJobs = new Map();
-  const requests: Requests = new Map();
-  /** What those who run this home's jobs say of them. */
-  const heard = new Map<JobId, JobNews>();
   const told = new Map<JobId, { readonly text: string; readonly at: number }>();
   const denied = new Map<JobId, { readonly times: number; readonly since: number }>();
   const orders = new Map<JobId, { readonly to: number | 'balance'; readonly until: number }>();
@@ -162,7 +133,7 @@ export function startMoves(options: MovesOptions): Moves {
     await obey();
     await balance();
     await tellHomes();
-    askRecalled();
+    home.recall();
   }
 
   async function sample(elapsed: number): Promise<void> {
@@ -253,7 +224,9 @@ export function startMoves(options: MovesOptions): Moves {
 
   /** A node, or why none. */
   function balancerChoice(hosted: Hosted): number | string {
-    const only = ruleJobs().map((job) => (job.id === hosted.job.spec.id ? { ...job, since: Number.NEGATIVE_INFINITY, locked: false } : { ...job, locked: true }));
+    const only = ruleJobs().map((job) =>
+      job.id === hosted.job.spec.id ? { ...job, since: Number.NEGATIVE_INFINITY, locked: false } : { ...job, locked: true },
+    );
     const { stay: _, ...flags } = own().flags;
     const decision = decide({ ...own(), flags: { ...flags, stay: false } }, only, options.views(), driver.underWay(), now());
     return decision.kind === 'move' ? decision.to : decisionText(decision);
@@ -323,42 +296,16 @@ export function startMoves(options: MovesOptions): Moves {
     await hosted.job.signal('SIGKILL');
   }
 
-  /** Until they are home: the first word may have been lost, and a job may have moved meanwhile. */
-  const recalled = new Set<JobId>();
-  function askRecalled(): void {
-    for (const id of recalled) {
-      const job = options.home().find(({ spec }) => spec.id === id);
-      if (job === undefined || job.where === self) recalled.delete(id);
-      else ask(job.where, 'job.recall', { job: id });
-    }
-  }
-
-  function ask(node: number, name: string, body: unknown): void {
-    link.call(node, name, body).catch((error: unknown) => log('debug', 'job.unasked', { node, name, reason: sentence(error) }));
-  }
+  const home = homeSide({ ...options });
+  const beginner = beginnerOf({
+    ...options,
+    take: (job, wishes) => driver.take(job, { moves: 0, used: 0, cpu: 1, dirtyRate: 0, left: [], wishes, recalled: false }, undefined),
+    own,
+    ruleJobs,
+    underWay: () => driver.underWay(),
+  });
 
   link.answer('job.holds', (_from, body) => Promise.resolve({ holds: driver.holds(readJobId(fields(body, 'a question'))) }));
-  link.answer('job.home', (_from, body) => {
-    const id = readJobId(fields(body, 'a question'));
-    const job = options.home().find(({ spec }) => spec.id === id);
-    return Promise.resolve(job === undefined ? { known: false } : { known: true, where: job.where });
-  });
-  link.answer('job.news', (from, body) => {
-    const mine = new Map(options.home().map((job) => [job.spec.id, job]));
-    const unknown: JobId[] = [];
-    for (const news of readNews(body)) {
-      const job = mine.get(news.id);
-      if (job === undefined) unknown.push(news.id);
-      // What has moved more often is the newer word; the node that it left may speak later.
-      else if (news.moves >= (heard.get(news.id)?.moves ?? 0)) {
-        heard.set(news.id, news);
-        if (job.where !== from) options.moved(news.id, from);
-      }
-    }
-    for (const id of heard.keys()) if (!mine.has(id)) heard.delete(id);
-    for (const id of requests.keys()) if (!mine.has(id)) requests.delete(id);
-    return Promise.resolve({ unknown });
-  });
   link.answer('job.go', async (from, body) => {
     const asked = fields(body, 'a request');
     const to = asked.get('to') === 'balance' ? 'balance' : whole(asked, 'to', 1);
@@ -377,40 +324,6 @@ export function startMoves(options: MovesOptions): Moves {
     told.delete(hosted.job.spec.id);
     return Promise.resolve({});
   });
-  /** Whoever asks twice, because an answer was lost, does not get it twice. */
-  const begun = new Map<JobId, Promise<void>>();
-  link.answer('job.begin', async (from, body) => {
-    const asked = fields(body, 'a job');
-    const spec = readSpec(asked.get('spec'));
-    if (spec.home !== from) throw new FarmError('job.home', `node ${from} is not the home of ${spec.id}`);
-    const before = begun.get(spec.id);
-    if (before !== undefined) {
-      await before;
-      return {};
-    }
-    const why = mismatchText(asked.get('versions'));
-    if (why !== undefined) throw new FarmError('job.refused', why);
-    const refusal = admit(own(), ruleJobs(), driver.underWay(), from, {
-      job: { id: spec.id, home: from, cpu: 1, memory: amount(asked, 'memory'), traffic: { node: from, ratio: 0 } },
-      source: { id: from, cpus: 1, speed: amount(asked, 'speed'), wanted: amount(asked, 'wanted'), memory: { total: 0, usable: 0 } },
-      reason: flag(asked, 'asked') ? 'asked' : 'memory',
-      nodes: options.views().length + 1,
-    });
-    if (refusal !== undefined) throw new FarmError('job.refused', `node ${self} does not take it (${refusal})`, 'mosctl status shows its flags');
-    const beginning = beginHere(spec, readWishes(asked.get('wishes')));
-    begun.set(spec.id, beginning);
-    for (const oldest of begun.keys()) if (begun.size > begunMax) begun.delete(oldest);
-    await beginning.catch((error: unknown) => {
-      begun.delete(spec.id);
-      throw error;
-    });
-    return {};
-  });
-
-  function mismatchText(versions: unknown): string | undefined {
-    return mismatch(options.versions, versionsOf(fields(versions, 'versions')));
-  }
-
   function fromHome(id: JobId, from: number): Hosted {
     const hosted = jobs.get(id);
     if (hosted !== undefined && hosted.job.spec.home === from) return hosted;
@@ -432,82 +345,6 @@ export function startMoves(options: MovesOptions): Moves {
     await obey();
   }
 
-  async function beginHere(spec: JobSpec, wishes: Wishes): Promise<void> {
-    const job = await engine.start(spec);
-    driver.take(job, { moves: 0, used: 0, cpu: 1, dirtyRate: 0, left: [], wishes, recalled: false }, undefined);
-  }
-
-  /** Nodes in the order in which they are asked. */
-  function candidates(spec: JobSpec, wishes: Wishes, start: Start): readonly number[] {
-    if (start.at === 'node') return [start.node];
-    if (start.at === 'here') return [self];
-    const job: Job = {
-      ...{ id: spec.id, home: self, cpu: 1, memory: 0, dirtyRate: 0, traffic: { node: self, ratio: 0 }, used: 0, since: now(), moves: 0, left: [] },
-      ...{ locked: false, cantMove: [], recalled: false, allowed: wishes.allowed === undefined ? undefined : new Set(wishes.allowed) },
-    };
-    const views = options.views().map((view) => (beganAt.has(view.id) ? laden(view) : view));
-    return places(own(), ruleJobs(), job, views, nothingUnderWay, now());
-  }
-
-  /** Jobs that this node has sent somewhere to begin, of which that node's gossip cannot tell yet. */
-  const beganAt = new Map<number, number>();
-  function laden(view: NodeView): NodeView {
-    const more = ((beganAt.get(view.id) ?? 0) * 100 * 10_000) / (view.cpus * view.speed);
-    return { ...view, load: view.load + more };
-  }
-
-  async function begin(spec: JobSpec, wishes: Wishes, start: Start): Promise<number> {
-    for (const node of candidates(spec, wishes, start)) {
-      if (node === self) {
-        await beginHere(spec, wishes);
-        return self;
-      }
-      beganAt.set(node, (beganAt.get(node) ?? 0) + 1);
-      options.timers.after(viewAgeMax / 10, () => {
-        const left = (beganAt.get(node) ?? 1) - 1;
-        if (left > 0) beganAt.set(node, left);
-        else beganAt.delete(node);
-      });
-      try {
-        await beginThere(node, spec, wishes, start.at === 'node');
-        return node;
-      } catch (error) {
-        const code = error instanceof FarmError ? error.code : '';
-        // Only who is certain that it did not begin there tries elsewhere.
-        if (start.at === 'node' || code === 'link.cut' || code === 'job.lost') throw error;
-        log('info', 'job.refused', { job: spec.id, node, reason: sentence(error) });
-      }
-    }
-    await beginHere(spec, wishes);
-    return self;
-  }
-
-  async function beginThere(node: number, spec: JobSpec, wishes: Wishes, asked: boolean): Promise<void> {
-    const { wanted, speed } = ownMachine(own(), ruleJobs());
-    for (let tries = 1; ; tries += 1) {
-      try {
-        await link.call(node, 'job.begin', { spec, wishes, versions: options.versions, memory: 0, asked, wanted, speed });
-        return;
-      } catch (error) {
-        if (!(error instanceof FarmError) || error.code !== 'link.cut') throw error;
-        if (tries >= beginTries) throw new FarmError('job.lost', `node ${node} was to begin it and does not answer`, 'start it again', error);
-        await new Promise<void>((resolve) => void options.timers.after(beginPause, resolve));
-      }
-    }
-  }
-
-  function requestMove(id: JobId, to: number | 'balance'): void {
-    const job = options.home().find(({ spec }) => spec.id === id);
-    if (job === undefined) throw new FarmError('job.unknown', 'this job has ended');
-    const news = heard.get(id);
-    const request: Request = { to, at: now(), moves: news?.moves ?? 0, attempts: news?.attempts ?? 0 };
-    requests.set(id, request);
-    link.call(job.where, 'job.go', { job: id, to }).catch((error: unknown) => {
-      if (requests.get(id) !== request) return;
-      requests.set(id, { ...request, refused: sentence(error) });
-    });
-  }
-
   let rounding = false;
   let cancel = options.timers.after(1000, tick);
   function tick(): void {
@@ -523,18 +360,7 @@ export function startMoves(options: MovesOptions): Moves {
   }
 
   return {
-    ...{ jobs, guests, begin, round },
-    request: requestMove,
-    lock(id, locked) {
-      const job = options.home().find(({ spec }) => spec.id === id);
-      if (job === undefined) throw new FarmError('job.unknown', 'this job has ended');
-      ask(job.where, 'job.lock', { job: id, locked });
-    },
-    bring() {
-      for (const { spec, where } of options.home()) if (where !== self) recalled.add(spec.id);
-      askRecalled();
-    },
-    abroad: () => options.home().filter(({ where }) => where !== self).length,
+    ...{ jobs, guests, round, ...home, ...beginner },
     send(id, to) {
       const hosted = jobs.get(id);
       if (hosted === undefined) throw new FarmError('job.unknown', 'this job is gone');
@@ -543,11 +369,6 @@ export function startMoves(options: MovesOptions): Moves {
         log('warn', 'move.refused', { job: id, to, reason: sentence(error) });
       });
     },
-    homeJobs: () =>
-      options.home().map((job) => {
-        const news = heard.get(job.spec.id);
-        return { ...job, news, asked: outcome(requests.get(job.spec.id), job, news, now()) };
-      }),
     async close() {
       ended = true;
       cancel();

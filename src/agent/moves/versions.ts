@@ -32,7 +32,21 @@ export function versionsOf(from: Fields): Versions {
 }
 
 /** Flags that say how the machine is run, not what its programs can use: they differ between equal processors. */
-const noInstructions = new Set(['hypervisor', 'constant_tsc', 'nonstop_tsc', 'tsc_known_freq', 'tsc_reliable', 'cpuid_fault', 'arat', 'ht', 'vmx', 'svm', 'ibrs', 'ibpb', 'stibp']);
+const noInstructions = new Set([
+  'hypervisor',
+  'constant_tsc',
+  'nonstop_tsc',
+  'tsc_known_freq',
+  'tsc_reliable',
+  'cpuid_fault',
+  'arat',
+  'ht',
+  'vmx',
+  'svm',
+  'ibrs',
+  'ibpb',
+  'stibp',
+]);
 
 /** Why `here` cannot thaw what was frozen at `there`, in words; undefined if it can. */
 export function mismatch(here: Versions, there: Versions): string | undefined {

@@ -4,7 +4,7 @@ import { moveReasons } from '../../cluster/balance.ts';
 import type { MoveId, MoveMessage } from '../../cluster/handshake.ts';
 import { nodeIdMax } from '../../cluster/map.ts';
 import type { StreamPositions } from '../jobs/types.ts';
-import { amount, type Fields, fields, flag, foreign, list, oneOf, perhaps, signed, text, texts, whole } from './shape.ts';
+import { amount, type Fields, fields, flag, foreign, list, oneOf, perhaps, signed, text, whole } from './shape.ts';
 import { type Versions, versionsOf } from './versions.ts';
 
 const bareKinds = ['accept', 'withdraw', 'stored', 'yours', 'running', 'returned'] as const;
@@ -86,19 +86,21 @@ export interface Luggage {
   readonly recalled: boolean;
 }
 
-export const decays = ['none', 'slow', 'fast'] as const;
-
 /** What a job's user has asked for: the flags of mosrun. */
 export interface Wishes {
   /** -L, nomig, or the file `lock`. */
   readonly locked: boolean;
   /** -j; undefined: all nodes. */
   readonly allowed: readonly number[] | undefined;
-  /** -n, -s, -f. */
-  readonly decay: (typeof decays)[number];
+  /** -c, -i: what it does most. */
+  readonly hint: 'cpu' | 'io' | undefined;
+  /** -n, -s, -f, -t, -d: thousandths of its statistics that are kept after so many seconds. */
+  readonly decay: { readonly keep: number; readonly interval: number | undefined } | undefined;
+  /** -A: minutes between checkpoints. */
+  readonly checkpoint: number | undefined;
 }
 
-export const noWishes: Wishes = { locked: false, allowed: undefined, decay: 'slow' };
+export const noWishes: Wishes = { locked: false, allowed: undefined, hint: undefined, decay: undefined, checkpoint: undefined };
 
 /** More than five minutes of moves every few seconds; older ones say nothing. */
 const leftMax = 128;
@@ -108,7 +110,12 @@ export function readWishes(value: unknown): Wishes {
   return {
     locked: flag(from, 'locked'),
     allowed: perhaps(from, 'allowed', (all, name) => list(all, name, nodeIdMax, (item) => whole(new Map([['node', item]]), 'node', 1, nodeIdMax))),
-    decay: oneOf(from, 'decay', decays),
+    hint: perhaps(from, 'hint', (all, name) => oneOf(all, name, ['cpu', 'io'])),
+    decay: perhaps(from, 'decay', (all, name) => {
+      const decay = fields(all.get(name), name);
+      return { keep: whole(decay, 'keep', 0, 1000), interval: perhaps(decay, 'interval', (some, word) => whole(some, word, 1, 3600)) };
+    }),
+    checkpoint: perhaps(from, 'checkpoint', (all, name) => whole(all, name, 1)),
   };
 }
 
@@ -156,5 +163,3 @@ export function readJobId(from: Fields, name = 'job'): string {
   if (/^\d+-\d+-\d+$/.test(id)) return id;
   throw foreign(name, 'no id of a job');
 }
-
-export { texts };

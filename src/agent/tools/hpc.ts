@@ -58,7 +58,12 @@ export function openHpc(at: string, files: TextFiles = realFiles): Hpc {
       } catch (error) {
         const code = systemCode(error);
         if (code === 'EINVAL') throw refusal(path, read('info/refused'));
-        if (code === 'EACCES' || code === 'EPERM') throw new FarmError('hpc.root', `only ${path.startsWith('jobs/') ? 'its owner and root' : 'root'} may write ${join(at, path)}`, 'say it again with sudo');
+        if (code === 'EACCES' || code === 'EPERM')
+          throw new FarmError(
+            'hpc.root',
+            `only ${path.startsWith('jobs/') ? 'its owner and root' : 'root'} may write ${join(at, path)}`,
+            'say it again with sudo',
+          );
         throw unusable(at, path, error);
       }
     },

@@ -13,7 +13,7 @@ import { mtop, usage as mtopUsage } from './mtop.ts';
 import { setpe, usage as setpeUsage } from './setpe.ts';
 import { showmap, usage as showmapUsage } from './showmap.ts';
 import { done, type Tool, unable, type World } from './tool.ts';
-import { usage as whyUsage, why } from './why.ts';
+import { why, usage as whyUsage } from './why.ts';
 
 const tools: Readonly<Record<string, { readonly run: Tool; readonly usage: string }>> = {
   setpe: { run: setpe, usage: setpeUsage },

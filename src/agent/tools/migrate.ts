@@ -42,7 +42,8 @@ async function wait(pid: string, { hpc, pause, out }: World): Promise<number> {
   for (;;) {
     const job = homeJobs(hpc).find((one) => String(one.pid) === pid);
     if (job === undefined) return done; // it ended: nobody can ask for more
-    if (job.asked.startsWith('failed')) throw new FarmError('migrate.refused', `job ${pid} stays on node ${job.node}${job.asked.slice('failed'.length)}`, `why ${pid}`);
+    if (job.asked.startsWith('failed'))
+      throw new FarmError('migrate.refused', `job ${pid} stays on node ${job.node}${job.asked.slice('failed'.length)}`, `why ${pid}`);
     if (job.asked.startsWith('done')) {
       if (job.asked !== 'done') out(`job ${pid} stays on node ${job.node}${job.asked.slice('done'.length)}\n`);
       return done;

@@ -59,12 +59,10 @@ export function table(ps: string, place: Place, info: string | undefined): strin
     return [`${'PID'.padStart(7)} ${'TTY'.padEnd(8)} NODE STAT ${'TIME'.padStart(8)} COMMAND`, ...body].map((line) => `${line}\n`).join('');
   }
   const long = info === '--ominfol';
-  const body = rows.map(
-    ({ pid, tty, command }) => {
-      const { job } = place(pid);
-      const [nmigs, lock, cantmove] = job === undefined ? ['-', '-', '-'] : [String(job.moves), job.locked ? '1' : '0', job.obstacles[0]?.code ?? '-'];
-      return `${pid.padStart(7)} ${node(pid)} ${nmigs.padStart(5)} ${lock.padEnd(4)} ${cantmove.padEnd(8)} ${long ? `${tty.padEnd(8)} ` : ''}${command}`;
-    },
-  );
+  const body = rows.map(({ pid, tty, command }) => {
+    const { job } = place(pid);
+    const [nmigs, lock, cantmove] = job === undefined ? ['-', '-', '-'] : [String(job.moves), job.locked ? '1' : '0', job.obstacles[0]?.code ?? '-'];
+    return `${pid.padStart(7)} ${node(pid)} ${nmigs.padStart(5)} ${lock.padEnd(4)} ${cantmove.padEnd(8)} ${long ? `${tty.padEnd(8)} ` : ''}${command}`;
+  });
   return [`${'PID'.padStart(7)} NODE NMIGS LOCK CANTMOVE ${long ? `${'TTY'.padEnd(8)} ` : ''}COMMAND`, ...body].map((line) => `${line}\n`).join('');
 }

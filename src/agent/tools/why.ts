@@ -18,7 +18,11 @@ export const why: Tool = (args, { hpc, out }) => {
     return no;
   }
   const names = new Map(allNodes(hpc).map(({ id, name }) => [id, name]));
-  out(explained(job, self, (id) => names.get(id) ?? 'unknown').map((line) => `${line}\n`).join(''));
+  out(
+    explained(job, self, (id) => names.get(id) ?? 'unknown')
+      .map((line) => `${line}\n`)
+      .join(''),
+  );
   return job.obstacles.length > 0 || job.locked ? no : done;
 };
 

@@ -113,7 +113,7 @@ describe('the balancer', () => {
 
   test('sends guests away from a node that expels them', async () => {
     const world = worldOf(2);
-    const job = await world.job(1, 100, { at: 'node', node: 2 });
+    const job = await world.job(1, 100, { at: 'nodes', nodes: [2], orElse: false });
     await world.seconds(1);
     expect(world.node(2).moves.guests()).toBe(1);
     world.flags.set(2, { expel: true, block: true });
