@@ -4,7 +4,7 @@ import type { Fault } from '../../src/agent/moves/departure.ts';
 import type { MachineNow } from '../../src/agent/moves/own.ts';
 import { type Moves, type MovesOptions, startMoves } from '../../src/agent/moves/start.ts';
 import type { Versions } from '../../src/agent/moves/versions.ts';
-import { noWishes } from '../../src/agent/moves/wire.ts';
+import { noWishes, type Wishes } from '../../src/agent/moves/wire.ts';
 import { noFlags } from '../../src/cluster/entry.ts';
 import { loadUnits } from '../../src/cluster/load.ts';
 import { FakeEngine, FakeWorld, fakeAttach, jobSpec } from './fake-engine.ts';
@@ -84,16 +84,15 @@ export class MovesWorld {
     return { flags, cpus: 1, speed: 10_000, runnable: here, working: Math.min(1, here), memory, memoryPressure: 0 };
   }
 
-  /** A job of this home begins there. */
-  async job(
-    home: number,
-    deputy: number,
-    start: Parameters<Moves['begin']>[2] = { at: 'here' },
-    wishes: Partial<Parameters<Moves['begin']>[1]> = {},
-  ): Promise<string> {
+  /** A job of this home begins there, or where its home thinks best. */
+  async job(home: number, deputy: number, at: number | 'best' = home, wishes: Partial<Wishes> = {}): Promise<string> {
     const spec = jobSpec(home, deputy);
-    this.homes.set(spec.id, { spec, where: home });
-    const where = await this.node(home).moves.begin(spec, { ...noWishes, ...wishes }, start);
+    const all = { ...noWishes, ...wishes };
+    const where = at === 'best' ? this.node(home).moves.place(spec, all) : at;
+    const { engine, moves } = this.node(where);
+    moves.admit(spec);
+    const job = await engine.start(spec);
+    moves.take(job, fakeAttach(job, undefined), all);
     this.homes.set(spec.id, { spec, where });
     return spec.id;
   }

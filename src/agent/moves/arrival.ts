@@ -58,7 +58,10 @@ export function arrive({ engine, move, spec, luggage, stream, fault, after, onCo
     const images = await reader.block(whole(head, 'images', 0, imagesMax));
     const unread = await reader.block(whole(head, 'unread', 0, unreadMax));
     await fault('restore', spec.id);
-    await arriving.restore(images, unread);
+    const standing = arriving;
+    arriving = undefined; // if it cannot be restored nothing is left to be dropped
+    await standing.restore(images, unread);
+    arriving = standing;
     positions = where;
   };
   const over = receive().then(

@@ -6,7 +6,7 @@ import type { Offered, RefusalReason } from '../../cluster/admission.ts';
 import type { UnderWay } from '../../cluster/balance.ts';
 import { advance, busyWith, type MoveEffect, type MoveEvent, type MoveId, type MoveMessage, noMoves } from '../../cluster/handshake.ts';
 import { type HostedJobs, hostedFrom, stayed } from '../jobs/hosted.ts';
-import type { Attach, JobEngine, JobId, Link, RunningJob, StreamPositions } from '../jobs/types.ts';
+import type { Attach, Attached, JobEngine, JobId, Link, RunningJob } from '../jobs/types.ts';
 import { type Arrival, arrive } from './arrival.ts';
 import { type Departure, depart, type Fault, type MoveFigures } from './departure.ts';
 import { fields } from './shape.ts';
@@ -53,7 +53,7 @@ export interface Driver {
   /** What was found out of `node`: it is gone, or it has the job after all. */
   settle(node: number, found: 'gone' | 'runs-there'): void;
   /** A job begins here, or comes by another way than a move. */
-  take(job: RunningJob, luggage: Luggage, positions: StreamPositions | undefined): void;
+  take(job: RunningJob, attached: Attached, luggage: Luggage): void;
   /** Settles when nothing is under way that this side alone can end. */
   idle(): Promise<void>;
 }
@@ -91,13 +91,13 @@ export function openDriver(options: DriverOptions): Driver {
   };
 
   function carryOut(effect: MoveEffect): void {
-    if (effect.kind === 'send') return say(effect.to, effect.message);
-    if (effect.kind === 'transfer') return transfer(effect.to, effect.job);
-    if (effect.kind === 'keep') return keep(effect.to, effect.job);
-    if (effect.kind === 'discard') return discard(effect.to, effect.job);
-    if (effect.kind === 'run') return run(effect.from, effect.job);
-    if (effect.kind === 'drop') return drop(effect.from, effect.job);
-    if (effect.kind === 'orphaned') return orphaned(effect.node, effect.job);
+    if (effect.kind === 'send') say(effect.to, effect.message);
+    else if (effect.kind === 'transfer') transfer(effect.to, effect.job);
+    else if (effect.kind === 'keep') keep(effect.to, effect.job);
+    else if (effect.kind === 'discard') discard(effect.to, effect.job);
+    else if (effect.kind === 'run') run(effect.from, effect.job);
+    else if (effect.kind === 'drop') drop(effect.from, effect.job);
+    else if (effect.kind === 'orphaned') orphaned(effect.node, effect.job);
   }
 
   function say(to: number, message: MoveMessage): void {
@@ -174,7 +174,7 @@ export function openDriver(options: DriverOptions): Driver {
     const begin = async (): Promise<void> => {
       try {
         const { job, positions } = await arrival.run();
-        take(job, arrival.luggage, positions);
+        take(job, options.attach(job, positions), arrival.luggage);
       } catch (error) {
         log('error', 'move.unrun', { job: id, from, reason: sentence(error) });
         starting.delete(from);
@@ -186,9 +186,9 @@ export function openDriver(options: DriverOptions): Driver {
     work(begin());
   }
 
-  function take(job: RunningJob, luggage: Luggage, positions: StreamPositions | undefined): void {
+  function take(job: RunningJob, attached: Attached, luggage: Luggage): void {
     const { id } = job.spec;
-    const hosted = hostedFrom(job, options.attach(job, positions), luggage, now());
+    const hosted = hostedFrom(job, attached, luggage, now());
     jobs.set(id, hosted);
     void job.ended.then(() => {
       if (jobs.get(id) !== hosted) return;
@@ -212,7 +212,7 @@ export function openDriver(options: DriverOptions): Driver {
     arrivals.delete(node);
     if (arrival === undefined) return;
     if (options.policy === 'kill') return clear(id, arrival.drop());
-    work(arrival.run().then(({ job, positions }) => take(job, arrival.luggage, positions)));
+    work(arrival.run().then(({ job, positions }) => take(job, options.attach(job, positions), arrival.luggage)));
   }
 
   link.answer('move', (from, body) => {

@@ -7,16 +7,16 @@ import { busyReason, decisionText } from '../../cluster/decision-text.ts';
 import type { Job } from '../../cluster/job.ts';
 import type { NodeView } from '../../cluster/view.ts';
 import { type Hosted, type HostedJobs, lookAtObstacles, ruleJob, sampled, stayed } from '../jobs/hosted.ts';
-import type { Attach, JobEngine, JobId } from '../jobs/types.ts';
-import { type Beginner, beginnerOf } from './begin.ts';
+import type { Attach, Attached, JobEngine, JobId, RunningJob } from '../jobs/types.ts';
 import type { Fault, MoveFigures } from './departure.ts';
 import { openDriver } from './driver.ts';
 import { type HomeSide, type HomeSideOptions, homeSide } from './home-side.ts';
 import { type JobNews, newsMax, newsOf } from './news.ts';
+import { type Placer, placer } from './place.ts';
 import { contention, type MachineNow, ownersPart, ownOf } from './own.ts';
 import { fields, flag, text, whole } from './shape.ts';
 import type { Versions } from './versions.ts';
-import { readJobId } from './wire.ts';
+import { readJobId, type Wishes } from './wire.ts';
 
 /** Bytes a second, before the first move has measured it: half of Fast Ethernet's successor. */
 const bandwidthFirst = 50_000_000;
@@ -63,7 +63,9 @@ export interface MovesOptions extends HomeSideOptions {
   readonly log: Log;
 }
 
-export interface Moves extends HomeSide, Beginner {
+export interface Moves extends HomeSide, Placer {
+  /** A job has begun here, of whatever home: from now on it may move. */
+  take(job: RunningJob, attached: Attached, wishes: Wishes): void;
   readonly jobs: ReadonlyMap<JobId, Hosted>;
   /** Those of other homes. */
   guests(): number;
@@ -297,13 +299,7 @@ export function startMoves(options: MovesOptions): Moves {
   }
 
   const home = homeSide({ ...options });
-  const beginner = beginnerOf({
-    ...options,
-    take: (job, wishes) => driver.take(job, { moves: 0, used: 0, cpu: 1, dirtyRate: 0, left: [], wishes, recalled: false }, undefined),
-    own,
-    ruleJobs,
-    underWay: () => driver.underWay(),
-  });
+  const start = placer({ ...options, own, ruleJobs });
 
   link.answer('job.holds', (_from, body) => Promise.resolve({ holds: driver.holds(readJobId(fields(body, 'a question'))) }));
   link.answer('job.go', async (from, body) => {
@@ -360,7 +356,8 @@ export function startMoves(options: MovesOptions): Moves {
   }
 
   return {
-    ...{ jobs, guests, round, ...home, ...beginner },
+    ...{ jobs, guests, round, ...home, ...start },
+    take: (job, attached, wishes) => driver.take(job, attached, { moves: 0, used: 0, cpu: 1, dirtyRate: 0, left: [], wishes, recalled: false }),
     send(id, to) {
       const hosted = jobs.get(id);
       if (hosted === undefined) throw new FarmError('job.unknown', 'this job is gone');

@@ -141,7 +141,8 @@ export function leftWith<Left>(left: readonly Left[], one: Left): readonly Left[
 
 export function readPositions(value: unknown): StreamPositions {
   const from = fields(value, 'positions');
-  return { input: whole(from, 'input'), inputEnded: flag(from, 'inputEnded'), output: whole(from, 'output'), errors: whole(from, 'errors') };
+  const [control = 0, events = 0] = (['control', 'events'] as const).map((name) => perhaps(from, name, whole));
+  return { input: whole(from, 'input'), inputEnded: flag(from, 'inputEnded'), output: whole(from, 'output'), errors: whole(from, 'errors'), control, events };
 }
 
 /** The other side's answer on the stream of a transfer: it went on, or why it did not. */

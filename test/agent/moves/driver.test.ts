@@ -93,7 +93,7 @@ describe('a job', () => {
     const world = worldOf(2);
     await world.job(1, 100);
     await world.seconds(2);
-    const job = await world.job(1, 101, { at: 'best' });
+    const job = await world.job(1, 101, 'best');
     expect(world.world.running.get(job)).toBe(2);
   });
 });
@@ -113,7 +113,7 @@ describe('the balancer', () => {
 
   test('sends guests away from a node that expels them', async () => {
     const world = worldOf(2);
-    const job = await world.job(1, 100, { at: 'nodes', nodes: [2], orElse: false });
+    const job = await world.job(1, 100, 2);
     await world.seconds(1);
     expect(world.node(2).moves.guests()).toBe(1);
     world.flags.set(2, { expel: true, block: true });
@@ -124,7 +124,7 @@ describe('the balancer', () => {
 
   test('does not move a job that its user has locked', async () => {
     const world = worldOf(2);
-    for (const deputy of [100, 101, 102]) await world.job(1, deputy, { at: 'here' }, { locked: true });
+    for (const deputy of [100, 101, 102]) await world.job(1, deputy, 1, { locked: true });
     await world.seconds(30);
     expect([...world.world.running.values()]).toEqual([1, 1, 1]);
   });
