@@ -2,7 +2,20 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FarmError } from '../../base/errors.ts';
-import { type Body, closeEnds, makeEnds, makePlace, namesOf, type Places, removePlace, startHolder, writeRecord } from './body.ts';
+import {
+  type Body,
+  closeEnds,
+  closeSides,
+  makeEnds,
+  makePlace,
+  namesOf,
+  type Places,
+  removePlace,
+  type Sides,
+  sidesOf,
+  startHolder,
+  writeRecord,
+} from './body.ts';
 import type { Cgroup } from './cgroup.ts';
 import { type PageServer, restore, startPageServer } from './criu.ts';
 import { unpackImages } from './images.ts';
@@ -10,7 +23,7 @@ import { type Job, type Passport, passportName, unreadName } from './running.ts'
 import type { ArrivingJob, JobSpec } from './types.ts';
 
 /** Makes it a running one. */
-export type Adopt = (body: Body) => Job;
+export type Adopt = (body: Body, sides: Sides) => Job;
 
 export class Arrival implements ArrivingJob {
   private readonly places: Places;
@@ -21,8 +34,8 @@ export class Arrival implements ArrivingJob {
   private readonly rounds: PageServer[] = [];
   private holder: number | undefined;
   private body: Body | undefined;
+  private sides: Sides | undefined;
   private unread: Buffer = Buffer.alloc(0);
-  private dropped = false;
 
   private constructor(places: Places, spec: JobSpec, adopt: Adopt, place: { readonly directory: string; readonly cgroup: Cgroup }) {
     this.places = places;
@@ -77,6 +90,7 @@ export class Arrival implements ArrivingJob {
     try {
       const holder = await startHolder(places, directory, ends);
       this.holder = holder;
+      this.sides = sidesOf(ends);
       const given = { input: ends.input.reader, output: ends.output.writer, errors: ends.errors?.writer, status: ends.status.writer };
       const pid = await restore({ places, spec, directory, images, cgroup: cgroup.path, pipes, ends: given, consume });
       if (!(await cgroup.events()).frozen) await cgroup.freeze();
@@ -90,17 +104,19 @@ export class Arrival implements ArrivingJob {
   }
 
   async run(): Promise<Job> {
-    const { body } = this;
-    if (body === undefined || this.dropped) throw new FarmError('job.unrestorable', `job ${this.spec.id} is not here`, 'restore it first');
+    const { body, sides } = this;
+    if (body === undefined || sides === undefined) throw new FarmError('job.unrestorable', `job ${this.spec.id} is not here`, 'restore it first');
     await writeRecord(body, 'running');
-    const job = this.adopt(body);
+    this.sides = undefined;
+    const job = this.adopt(body, sides);
     job.input.release(this.unread);
     await body.cgroup.thaw();
     return job;
   }
 
   async drop(): Promise<void> {
-    this.dropped = true;
+    if (this.sides !== undefined) closeSides(this.sides);
+    this.sides = undefined;
     for (const server of this.rounds) server.stop();
     await removePlace(this.places, this.spec.id, this.holder);
   }

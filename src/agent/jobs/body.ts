@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { FarmError } from '../../base/errors.ts';
 import { Cgroup } from './cgroup.ts';
 import { holderScript } from './init.ts';
-import { makePipes, type Pipe } from './pipes.ts';
+import { makePipes, type Pipe, reopen } from './pipes.ts';
 import type { JobId, JobSpec, RootOf } from './types.ts';
 
 /** Where the engine keeps what it has. */
@@ -109,8 +109,36 @@ export function namesOf({ input, output, errors, status }: Ends): PipeNames {
   return { input: input.name, output: output.name, errors: errors?.name, status: status.name };
 }
 
+/** The agent's own descriptions of its side of the pipes, which do not block. */
+export interface Sides {
+  readonly input: number;
+  readonly output: number;
+  readonly errors: number | undefined;
+}
+
+export function sidesOf({ input, output, errors }: Ends): Sides {
+  return {
+    input: reopen('self', input.writer, 'write'),
+    output: reopen('self', output.reader, 'read'),
+    errors: errors === undefined ? undefined : reopen('self', errors.reader, 'read'),
+  };
+}
+
+/** Of a job that an agent before this one started or took over. */
+export function sidesOfHolder(holder: number, separate: boolean): Sides {
+  return {
+    input: reopen(holder, held.input, 'write'),
+    output: reopen(holder, held.output, 'read'),
+    errors: separate ? reopen(holder, held.errors, 'read') : undefined,
+  };
+}
+
+export function closeSides({ input, output, errors }: Sides): void {
+  for (const fd of [input, output, errors]) if (fd !== undefined) closeSync(fd);
+}
+
 /** Descriptors of the holder, as its script has them. */
-export const held = { input: 3, output: 4, errors: 5 } as const;
+const held = { input: 3, output: 4, errors: 5 } as const;
 
 /** Starts the shell that keeps the agent's side of the pipes. */
 export async function startHolder(places: Places, directory: string, ends: Ends): Promise<number> {

@@ -42,7 +42,10 @@ export class Cgroup {
 
   /** Of all its processes, as this node numbers them. */
   async pids(): Promise<readonly number[]> {
-    return (await this.read('cgroup.procs')).split('\n').filter((line) => line !== '').map(Number);
+    return (await this.read('cgroup.procs'))
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(Number);
   }
 
   /** Ms. */

@@ -18,10 +18,22 @@ export function tellingLine(log: string): string | undefined {
 const known: readonly { readonly line: RegExp; readonly message: string; readonly hint: string }[] = [
   { line: /^inet: Connected TCP socket/, message: 'it has a TCP connection', hint: 'close the connection, or start it with mosrun -h' },
   { line: /^(?:inet|sk unix|unix): /, message: 'it has a socket that ends outside of the job', hint: 'close it, or start the job with mosrun -h' },
-  { line: /Can't dump file .* of that type \[[^\]]*\] \(.*\)|Can't find or dump chr/, message: 'it has something open that criu cannot save', hint: 'farm why says which' },
-  { line: /^cpu: .*(?:mismatch|not supported|missing)/i, message: 'the processor here lacks what the job uses', hint: 'move it to a node with a like processor' },
+  {
+    line: /Can't dump file .* of that type \[[^\]]*\] \(.*\)|Can't find or dump chr/,
+    message: 'it has something open that criu cannot save',
+    hint: 'farm why says which',
+  },
+  {
+    line: /^cpu: .*(?:mismatch|not supported|missing)/i,
+    message: 'the processor here lacks what the job uses',
+    hint: 'move it to a node with a like processor',
+  },
   { line: /File .* has bad (?:size|mode)/, message: 'a file that it has open is another one here', hint: 'both nodes must see the same files: mount /mfs' },
-  { line: /Can't open file .*|File .* not exist/, message: 'a file that it has open is not there on this node', hint: 'both nodes must see the same files: mount /mfs' },
+  {
+    line: /Can't open file .*|File .* not exist/,
+    message: 'a file that it has open is not there on this node',
+    hint: 'both nodes must see the same files: mount /mfs',
+  },
   { line: /^Pid \d+ do not match|Can't fork for/, message: 'its processes cannot be made here', hint: 'look at the limits of processes on the node' },
   { line: /No space left|Cannot allocate|Out of memory|ENOMEM/i, message: 'there is not enough memory here', hint: 'move it to a node with more free memory' },
 ];
@@ -31,7 +43,11 @@ export function criuError(code: 'job.immovable' | 'job.unrestorable', action: st
   const line = tellingLine(log);
   const match = known.find((each) => line !== undefined && each.line.test(line));
   const words = match?.message ?? 'criu refuses';
-  return new FarmError(code, `the job cannot be ${action}: ${words} (${line ?? 'criu ended without a word'})`, match?.hint ?? 'see criu.org for what it does not support');
+  return new FarmError(
+    code,
+    `the job cannot be ${action}: ${words} (${line ?? 'criu ended without a word'})`,
+    match?.hint ?? 'see criu.org for what it does not support',
+  );
 }
 
 /** A few fields of criu's stats image (images/stats.proto): two magic numbers, a length, then protobuf. */

@@ -114,14 +114,28 @@ export async function restore({ places, spec, directory, images, cgroup, pipes, 
     ...(consume ? ['--auto-dedup'] : []),
   ];
   const wrapped = ['--mount', '--propagation', 'private', 'sh', '-c', restoreScript, 'farm-restore', cgroup, root, at, 'criu'];
-  await runCriu('job.unrestorable', 'restored', images, [...wrapped, ...args], 'unshare', given.map(({ fd }) => fd));
+  await runCriu(
+    'job.unrestorable',
+    'restored',
+    images,
+    [...wrapped, ...args],
+    'unshare',
+    given.map(({ fd }) => fd),
+  );
   return Number(await readFile(join(directory, 'pid'), 'utf8'));
 }
 
 type Trouble = 'job.immovable' | 'job.unrestorable';
 
 /** `directory`: where criu writes its log. */
-async function runCriu(code: Trouble, action: string, directory: string, args: readonly string[], command = 'criu', fds: readonly number[] = []): Promise<void> {
+async function runCriu(
+  code: Trouble,
+  action: string,
+  directory: string,
+  args: readonly string[],
+  command = 'criu',
+  fds: readonly number[] = [],
+): Promise<void> {
   const said: Buffer[] = [];
   const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', ...fds];
   const child = spawn(command, [...args, '-o', 'criu.log'], { stdio, env: { PATH: systemPath } });

@@ -5,7 +5,21 @@ import { FarmError, sentence } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { run } from '../../base/processes.ts';
 import { Arrival } from './arrival.ts';
-import { type Body, closeEnds, holders, makeEnds, makePlace, namesOf, type Places, removePlace, startHolder, writeRecord } from './body.ts';
+import {
+  type Body,
+  closeEnds,
+  closeSides,
+  holders,
+  makeEnds,
+  makePlace,
+  namesOf,
+  type Places,
+  removePlace,
+  type Sides,
+  sidesOf,
+  startHolder,
+  writeRecord,
+} from './body.ts';
 import { launch } from './launch.ts';
 import { Job } from './running.ts';
 import type { JobEngine, JobSpec, Obstacle, RootOf, RunningJob } from './types.ts';
@@ -37,23 +51,26 @@ export async function startJobEngine(options: JobEngineOptions): Promise<JobEngi
   const places: Places = { jobs, cgroups: options.cgroups ?? '/sys/fs/cgroup/farm-jobs', devices: `${jobs}/dev`, rootOf: options.rootOf };
   await prepare(places);
   const look = async (_body: Body): Promise<readonly Obstacle[]> => [];
-  const adopt = (body: Body): Job => new Job(places, body, look);
+  const adopt = (body: Body, sides: Sides): Job => new Job(places, body, sides, look);
 
   const start = async (spec: JobSpec): Promise<RunningJob> => {
     const { directory, cgroup } = await makePlace(places, spec.id);
     let holder: number | undefined;
+    let sides: Sides | undefined;
     try {
       const ends = await makeEnds(spec);
       try {
         holder = await startHolder(places, directory, ends);
+        sides = sidesOf(ends);
         const pid = await launch(places, spec, directory, cgroup.path, ends);
         const body: Body = { spec, directory, cgroup, pid, holder, pipes: namesOf(ends), cpuTime: 0 };
         await writeRecord(body, 'running');
-        return adopt(body);
+        return adopt(body, sides);
       } finally {
         closeEnds(ends);
       }
     } catch (error) {
+      if (sides !== undefined) closeSides(sides);
       await removePlace(places, spec.id, holder);
       throw error;
     }

@@ -1,6 +1,7 @@
 // The scripts around a job: its first process, which builds the namespaces' view of the home node, and the words that a user's program begins with. Pure text.
 import { FarmError } from '../../base/errors.ts';
-import type { JobSpec, Window } from './types.ts';
+import { terminalWords } from './terminal.ts';
+import type { JobSpec } from './types.ts';
 
 /** One word of sh(1), whatever is in it. */
 export function quoted(text: string): string {
@@ -10,7 +11,7 @@ export function quoted(text: string): string {
 /**
  * First process of a job, in new namespaces: $1 its cgroup, $2 the home's root as this node sees it, $3 where it is bound, $4 host name, $5 the node's
  * /dev for jobs, $6 how many mounts follow; then the mounts, and the words that lead to the user's program. Complaints go to descriptor 4, to the agent, and
- * `ready` once all is done. /proc/1 is root's, and so are its descriptors: the status pipe is 3.
+ * `ready` once all is done; the program begins at its answer. /proc/1 is root's, and so are its descriptors: the status pipe is 3.
  */
 export const initScript: string = `set -e
 exec 5>&2 2>&4
@@ -43,6 +44,7 @@ exec sh -c "$FARM_MAIN" farm-job "$@"`;
 export const mainScript: string = `unset FARM_MAIN
 echo 0 > /proc/self/oom_score_adj
 echo ready >&4
+read -r go <&4
 exec 2>&5 4>&- 5>&-
 (
   exec 3>&-
@@ -68,14 +70,12 @@ done
 echo "$status" > "$1/status"`;
 
 /** Names that are more than a variable to dash, which assigns or refuses them. */
-const special = new Set(['OPTIND', 'LINENO', 'PPID', 'IFS', 'PS1', 'PS2', 'PS4', 'ENV', 'SHELL']);
+const special = new Set(['OPTIND', 'LINENO', 'PPID', 'IFS', 'PS1', 'PS2', 'PS4', 'ENV']);
 
 /** The limits that prlimit(1) knows. */
-const resources = new Set(
-  'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(' '),
-);
+const resources = new Set('as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(' '));
 
-/** The programs between the first process and the user's: limits, niceness and identity. `niceness`: what the agent itself has. */
+/** The programs between the first process and the user's: limits, niceness, identity, terminal. `niceness`: what the agent itself has. */
 export function leadingWords(spec: JobSpec, niceness: number): readonly string[] {
   const limits = spec.limits.map(({ resource, soft, hard }) => {
     if (!resources.has(resource)) throw new FarmError('job.limit', `there is no limit "${resource}"`, 'see prlimit(1)');
@@ -88,6 +88,7 @@ export function leadingWords(spec: JobSpec, niceness: number): readonly string[]
     `--reuid=${spec.uid}`,
     `--regid=${spec.gid}`,
     spec.groups.length === 0 ? '--clear-groups' : `--groups=${spec.groups.join(',')}`,
+    ...(spec.streams === 'terminal' ? terminalWords(spec.window) : []),
   ];
 }
 
@@ -105,14 +106,8 @@ export function startScript(spec: JobSpec): string {
     `cd -P ${place} 2>/dev/null || { echo "mosrun: "${place}": there is no such directory, or it may not be entered" >&2; exit 126; }`,
     'unset PATH PWD OLDPWD',
     ...plain.map((entry) => `export ${entry.slice(0, entry.indexOf('='))}=${quoted(entry.slice(entry.indexOf('=') + 1))}`),
-    spec.streams === 'terminal' ? inTerminal(command, spec.window) : `exec ${command}`,
+    `exec ${command}`,
   ].join('\n');
-}
-
-/** script(1) has the terminal's master side in the job, so that it moves too; its own input and output are the pipes. It runs $SHELL, which must be an sh. */
-function inTerminal(command: string, window: Window | undefined): string {
-  const size = window === undefined ? '' : `stty rows ${window.rows} columns ${window.columns}; `;
-  return `SHELL=/bin/sh; export SHELL; exec /usr/bin/script -q -e -f -E always -c ${quoted(`unset SHELL; ${size}exec ${command}`)} /dev/null`;
 }
 
 /** execve(2) takes 128 KiB a string. */

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { FarmError } from '../../base/errors.ts';
 import { type Ends, type Places, spawned, systemPath } from './body.ts';
 import { initScript, leadingWords, mainScript, scriptEnvironment, startScript } from './init.ts';
@@ -28,22 +28,36 @@ export async function launch(places: Places, spec: JobSpec, directory: string, c
   const pid = await spawned(maker);
   try {
     const said = await setupWords(maker.stdio[4]);
-    if (!/^ready$/m.test(said)) throw new FarmError('job.start', `the job cannot be started: ${said.trim() || 'its first process ended'}`, 'see the node for criu, mounts and cgroups');
-    return Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
-  } finally {
+    if (!/^ready$/m.test(said))
+      throw new FarmError('job.start', `the job cannot be started: ${said.trim() || 'its first process ended'}`, 'see the node for criu, mounts and cgroups');
+    const first = Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
     // It only waits; the first process goes on under init.
+    maker.kill('SIGKILL');
+    await told(maker.stdio[4], 'go\n');
+    return first;
+  } finally {
     maker.kill('SIGKILL');
     maker.stdio[4]?.destroy();
   }
 }
 
+async function told(stream: unknown, words: string): Promise<void> {
+  if (!(stream instanceof Writable)) return;
+  await new Promise<void>((resolve, reject) => {
+    stream.write(words, (error) => (error === null || error === undefined ? resolve() : reject(error)));
+  });
+}
+
 /** What is said until the end or `ready`. */
-async function setupWords(stream: unknown): Promise<string> {
-  if (!(stream instanceof Readable)) return '';
+function setupWords(stream: unknown): Promise<string> {
+  if (!(stream instanceof Readable)) return Promise.resolve('');
   let said = '';
-  for await (const chunk of stream) {
-    said += String(chunk);
-    if (/^ready$/m.test(said) || said.length > complaintLength) break;
-  }
-  return said;
+  return new Promise((resolve) => {
+    stream.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+      if (/^ready$/m.test(said) || said.length > complaintLength) resolve(said);
+    });
+    stream.once('close', () => resolve(said));
+    stream.once('error', () => resolve(said));
+  });
 }

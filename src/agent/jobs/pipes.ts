@@ -19,7 +19,16 @@ export interface Pipe {
 /** Shells in a pipeline have pipes; opening what is in their /proc makes new descriptions of the same. They wait until descriptor 3 ends. */
 export async function makePipes(count: number): Promise<readonly Pipe[]> {
   const stage = '{ echo >&4; read -r a <&3; }';
-  const shells = spawn('/bin/sh', ['-c', Array(count + 1).fill(stage).join(' | ')], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+  const shells = spawn(
+    '/bin/sh',
+    [
+      '-c',
+      Array(count + 1)
+        .fill(stage)
+        .join(' | '),
+    ],
+    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] },
+  );
   const made: Pipe[] = [];
   try {
     await once(shells, 'spawn');

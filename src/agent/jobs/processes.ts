@@ -17,7 +17,10 @@ export interface ProcessStat {
 export function parseProcessStat(text: string): ProcessStat {
   const pid = Number(text.slice(0, text.indexOf(' ')));
   // The name is in parentheses and may have any in it.
-  const fields = text.slice(text.lastIndexOf(')') + 2).trim().split(' ');
+  const fields = text
+    .slice(text.lastIndexOf(')') + 2)
+    .trim()
+    .split(' ');
   const number = (field: number): number => Number(fields[field - 3] ?? 0);
   return {
     pid,

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { FarmError, systemCode } from '../../base/errors.ts';
 import { run } from '../../base/processes.ts';
-import { type Body, endProcess, held, type Places, removePlace, writeRecord } from './body.ts';
+import { type Body, endProcess, type Places, removePlace, type Sides, writeRecord } from './body.ts';
 import { dump } from './criu.ts';
 import { parseDumpStatistics } from './criu-words.ts';
 import { packImages } from './images.ts';
-import { InputPipe, OutputPipe, reopen } from './pipes.ts';
+import { InputPipe, OutputPipe } from './pipes.ts';
 import { type ProcessStat, parseMemory, parseProcessStat, recipients } from './processes.ts';
 import type { Ended, FrozenJob, Obstacle, RunningJob, Usage, Window } from './types.ts';
 
@@ -38,16 +38,15 @@ export class Job implements RunningJob {
   private away = false;
   private readonly look: (body: Body) => Promise<readonly Obstacle[]>;
 
-  constructor(places: Places, body: Body, look: (body: Body) => Promise<readonly Obstacle[]>) {
+  constructor(places: Places, body: Body, sides: Sides, look: (body: Body) => Promise<readonly Obstacle[]>) {
     this.places = places;
     this.body = body;
     this.look = look;
     this.spec = body.spec;
     this.pid = body.pid;
-    // The holder has each of them until the job ends.
-    this.input = new InputPipe(reopen(body.holder, held.input, 'write'), () => endProcess(body.holder, 'SIGUSR1'));
-    this.output = new OutputPipe(reopen(body.holder, held.output, 'read'));
-    this.errors = body.pipes.errors === undefined ? undefined : new OutputPipe(reopen(body.holder, held.errors, 'read'));
+    this.input = new InputPipe(sides.input, () => endProcess(body.holder, 'SIGUSR1'));
+    this.output = new OutputPipe(sides.output);
+    this.errors = sides.errors === undefined ? undefined : new OutputPipe(sides.errors);
     this.ended = new Promise((resolve, reject) => {
       this.whenEnded().then((ended) => ended !== undefined && resolve(ended), reject);
     });
