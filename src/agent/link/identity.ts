@@ -1,6 +1,7 @@
 // Who opens a link and to whom: the identity of TLS' pre-shared key (RFC 8446 4.2.11), text that everybody on the way can read.
 import { createHmac } from 'node:crypto';
 import { linkKey } from '../../cluster/key.ts';
+import { nodeIdMax } from '../../cluster/map.ts';
 
 export interface LinkIdentity {
   readonly from: number;
@@ -9,9 +10,6 @@ export interface LinkIdentity {
   readonly key: string;
 }
 
-/** As in openmosix.map. */
-const nodeMax = 65_535;
-
 export function formatIdentity({ from, to, key }: LinkIdentity): string {
   return `farm ${from} ${to} ${key}`;
 }
@@ -19,7 +17,7 @@ export function formatIdentity({ from, to, key }: LinkIdentity): string {
 export function parseIdentity(text: string): LinkIdentity | undefined {
   const [, from, to, key] = /^farm (\d{1,5}) (\d{1,5}) ([0-9a-f]{16})$/.exec(text) ?? [];
   if (from === undefined || to === undefined || key === undefined) return undefined;
-  const isNode = (id: number) => id >= 1 && id <= nodeMax;
+  const isNode = (id: number) => id >= 1 && id <= nodeIdMax;
   return isNode(Number(from)) && isNode(Number(to)) ? { from: Number(from), to: Number(to), key } : undefined;
 }
 
