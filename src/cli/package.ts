@@ -28,7 +28,7 @@ export function scriptTemplate(): { readonly text: string; readonly origin: stri
 }
 
 /** The names of the tools in farm-tools.mjs, which looks at what it was called by. */
-const toolNames: readonly string[] = ['setpe', 'showmap', 'mosctl', 'mosmon', 'mps', 'mtop', 'migrate'];
+const toolNames: readonly string[] = ['setpe', 'showmap', 'mosctl', 'mosmon', 'mps', 'mtop', 'migrate', 'why'];
 
 /** Files that every node gets and no template directory holds. */
 export function programFiles(): readonly OverlayFile[] {
