@@ -232,7 +232,17 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   async function beginMigration({ id, address }: Self, { table, tell }: Membership): Promise<void> {
     try {
       migration = await startMigration({
-        ...{ self: { id, address }, agentVersion, incarnation: state.get().incarnation, map: () => file.map, keys: () => key.keys, table, tell, state, sampler },
+        ...{
+          self: { id, address },
+          agentVersion,
+          incarnation: state.get().incarnation,
+          map: () => file.map,
+          keys: () => key.keys,
+          table,
+          tell,
+          state,
+          sampler,
+        },
         ...{ measures: () => measures, rootOf: () => Promise.resolve('/'), refuse: count, log },
       });
     } catch (error) {

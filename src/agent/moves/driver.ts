@@ -116,7 +116,10 @@ export function openDriver(options: DriverOptions): Driver {
   function transfer(to: number, id: JobId): void {
     const hosted = jobs.get(id);
     const move = moves.outgoing.get(to)?.move;
-    if (hosted === undefined || move === undefined) return apply({ kind: 'failed', to }); // it has ended meanwhile
+    if (hosted === undefined || move === undefined) {
+      apply({ kind: 'failed', to }); // it has ended meanwhile
+      return;
+    }
     const departure = depart({
       ...{ link, to, move, hosted, now, fault, bandwidth: options.bandwidth(), precopy: options.precopy },
       onFailed(why) {
@@ -145,8 +148,8 @@ export function openDriver(options: DriverOptions): Driver {
       else log('warn', 'move.failed', { job: id, to, reason: why });
       options.onChange(id);
     };
-    if (departure === undefined) return stays();
-    work(departure.keep().finally(stays));
+    if (departure === undefined) stays();
+    else work(departure.keep().finally(stays));
   }
 
   function discard(to: number, id: JobId): void {
@@ -169,7 +172,10 @@ export function openDriver(options: DriverOptions): Driver {
     const arrival = arrivals.get(from);
     const known = moves.incoming.get(from);
     arrivals.delete(from);
-    if (arrival === undefined || known === undefined) return apply({ kind: 'unrun', from });
+    if (arrival === undefined || known === undefined) {
+      apply({ kind: 'unrun', from });
+      return;
+    }
     starting.add(from);
     const begin = async (): Promise<void> => {
       try {
@@ -207,12 +213,16 @@ export function openDriver(options: DriverOptions): Driver {
   function orphaned(node: number, id: JobId): void {
     log('warn', 'move.orphaned', { job: id, node, policy: options.policy });
     const departure = departures.get(node);
-    if (departure !== undefined) return options.policy === 'run' ? keep(node, id) : discard(node, id);
+    if (departure !== undefined) {
+      if (options.policy === 'run') keep(node, id);
+      else discard(node, id);
+      return;
+    }
     const arrival = arrivals.get(node);
     arrivals.delete(node);
     if (arrival === undefined) return;
-    if (options.policy === 'kill') return clear(id, arrival.drop());
-    work(arrival.run().then(({ job, positions }) => take(job, options.attach(job, positions), arrival.luggage)));
+    if (options.policy === 'kill') clear(id, arrival.drop());
+    else work(arrival.run().then(({ job, positions }) => take(job, options.attach(job, positions), arrival.luggage)));
   }
 
   link.answer('move', (from, body) => {

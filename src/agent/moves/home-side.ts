@@ -56,20 +56,22 @@ export function homeSide(options: HomeSideOptions): HomeSide {
     const job = options.home().find(({ spec }) => spec.id === id);
     return Promise.resolve(job === undefined ? { known: false } : { known: true, where: job.where });
   });
+  /** What has moved more often is the newer word; the node that it left may speak later. */
+  function hear(from: number, job: HomeJob, news: JobNews): void {
+    if (news.moves < (heard.get(news.id)?.moves ?? 0)) return;
+    heard.set(news.id, news);
+    if (job.where !== from) options.moved(news.id, from, news.moves);
+  }
+
   link.answer('job.news', (from, body) => {
     const mine = new Map(options.home().map((job) => [job.spec.id, job]));
-    const unknown: JobId[] = [];
-    for (const news of readNews(body)) {
+    const all = readNews(body);
+    for (const news of all) {
       const job = mine.get(news.id);
-      if (job === undefined) unknown.push(news.id);
-      // What has moved more often is the newer word; the node that it left may speak later.
-      else if (news.moves >= (heard.get(news.id)?.moves ?? 0)) {
-        heard.set(news.id, news);
-        if (job.where !== from) options.moved(news.id, from, news.moves);
-      }
+      if (job !== undefined) hear(from, job, news);
     }
-    for (const id of heard.keys()) if (!mine.has(id)) heard.delete(id);
-    for (const id of requests.keys()) if (!mine.has(id)) requests.delete(id);
+    for (const memory of [heard, requests]) for (const id of memory.keys()) if (!mine.has(id)) memory.delete(id);
+    const unknown = all.flatMap(({ id }) => (mine.has(id) ? [] : [id]));
     return Promise.resolve({ unknown });
   });
   function requestMove(id: JobId, to: number | 'balance'): void {

@@ -2,7 +2,7 @@
 // both sides of a cut network come to the same, so nothing runs that nobody waits for. A node that has started anew is asked what it still has.
 import { sentence } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import type { MemberTable } from '../../cluster/members.ts';
+import type { Member, MemberTable } from '../../cluster/members.ts';
 import type { Deputies } from '../jobs/deputies.ts';
 import type { Link } from '../jobs/types.ts';
 import { fields, text } from './shape.ts';
@@ -41,25 +41,33 @@ export function watchLost({ self, table, deputies, link, now, log }: LostOptions
     if (there.length > 0 && isNothing) deputies.nodeGone(node);
   };
 
+  const lookForDead = ({ id, state, since }: Member): void => {
+    if (state !== 'dead' && state !== 'left') gone.delete(id);
+    else if (!gone.has(id) && now() - since >= givenUp) {
+      gone.add(id);
+      giveUp(id);
+    }
+  };
+
+  const lookForRenewed = ({ id, state, incarnation }: Member): void => {
+    if (state === 'alive' && began.get(id) !== incarnation) {
+      if (began.has(id)) renewed.set(id, now() + settled);
+      began.set(id, incarnation);
+    }
+    const due = renewed.get(id);
+    if (due === undefined || now() < due) return;
+    renewed.delete(id);
+    askWhatIsLeft(id).catch((error: unknown) => {
+      log('debug', 'job.unasked', { node: id, name: 'job.holds', reason: sentence(error) });
+      renewed.set(id, now() + settled);
+    });
+  };
+
   const timer = setInterval(() => {
-    for (const { id, state, since, incarnation } of table.members.values()) {
-      if (id === self) continue;
-      if (state !== 'dead' && state !== 'left') gone.delete(id);
-      else if (!gone.has(id) && now() - since >= givenUp) {
-        gone.add(id);
-        giveUp(id);
-      }
-      if (state === 'alive' && began.get(id) !== incarnation) {
-        if (began.has(id)) renewed.set(id, now() + settled);
-        began.set(id, incarnation);
-      }
-      const due = renewed.get(id);
-      if (due === undefined || now() < due) continue;
-      renewed.delete(id);
-      askWhatIsLeft(id).catch((error: unknown) => {
-        log('debug', 'job.unasked', { node: id, name: 'job.holds', reason: sentence(error) });
-        renewed.set(id, now() + settled);
-      });
+    for (const member of table.members.values()) {
+      if (member.id === self) continue;
+      lookForDead(member);
+      lookForRenewed(member);
     }
   }, look);
   return () => clearInterval(timer);
