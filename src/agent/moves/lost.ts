@@ -31,7 +31,7 @@ export function watchLost({ self, table, deputies, link, now, log }: LostOptions
   const giveUp = (node: number): void => {
     log('warn', 'node.lost', { id: node });
     deputies.nodeGone(node);
-    deputies.homeGone(node).catch((error: unknown) => log('warn', 'job.control', { home: node, reason: sentence(error) }));
+    deputies.homeGone(node).catch((error: unknown) => log('warn', 'job.unended', { home: node, reason: sentence(error) }));
   };
 
   const askWhatIsLeft = async (node: number): Promise<void> => {

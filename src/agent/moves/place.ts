@@ -9,7 +9,7 @@ import type { JobSpec } from '../jobs/types.ts';
 import type { Wishes } from './wire.ts';
 
 /** So long a job that was sent somewhere to begin is not in that node's own numbers, ms: it starts, is measured, and gossip takes its way. */
-const unseen = 4000;
+const unseen = 10_000;
 
 export interface Placer {
   /** The node for a new job of this home, of those that its user allows. */
