@@ -55,6 +55,7 @@ export function depart(options: DepartureOptions): Departure {
   const began = now();
   const carried: Carried = { plain: 0, sent: 0 };
   let control: Duplex | undefined;
+  let pages: Duplex | undefined;
   let sending: Sending | undefined;
   let frozen: FrozenJob | undefined;
   let frozenAt = 0;
@@ -71,7 +72,9 @@ export function depart(options: DepartureOptions): Departure {
   /** One run of criu with the pages going to the target. */
   const carry = async <Value>(dump: (port: number) => Promise<Value>): Promise<Value> => {
     goOn();
-    sending = await sendPages(await link.open(to, 'pages', { move }), carried, options.bandwidth / 1000, now);
+    pages = await link.open(to, 'pages', { move });
+    if (cancelled) pages.destroy();
+    sending = await sendPages(pages, carried, options.bandwidth / 1000, now);
     try {
       goOn();
       return await dump(sending.port);
@@ -108,8 +111,10 @@ export function depart(options: DepartureOptions): Departure {
     await copyRounds();
     await fault('freeze', id);
     goOn();
-    frozenAt = now();
-    frozen = await carry((port) => job.freeze(port));
+    frozen = await carry((port) => {
+      frozenAt = now();
+      return job.freeze(port);
+    });
     await fault('detach', id);
     goOn();
     detached = true;
@@ -143,6 +148,7 @@ export function depart(options: DepartureOptions): Departure {
     keep() {
       cancelled = true;
       control?.destroy();
+      pages?.destroy();
       sending?.close();
       ended ??= finish(
         (standing) => standing.thaw(),

@@ -14,9 +14,6 @@ import { readSpec } from './spec.ts';
 import { mismatch, type Versions } from './versions.ts';
 import { type Luggage, readLuggage, readMoveId, readSaid } from './wire.ts';
 
-/** Messages to one node that it has not answered: more would only queue up behind them. */
-const unansweredMax = 8;
-
 export interface DriverOptions {
   readonly self: number;
   /** Larger after each start. */
@@ -67,7 +64,8 @@ export function openDriver(options: DriverOptions): Driver {
   const clearing = new Map<JobId, Promise<unknown>>();
   /** Moves here that were told to run and do not yet. */
   const starting = new Set<number>();
-  const unanswered = new Map<number, number>();
+  /** Messages on their way: what is said again each second is not said again before the last was heard. */
+  const unanswered = new Set<string>();
   const reasons = new Map<number, string>();
   const working = new Set<Promise<unknown>>();
 
@@ -102,15 +100,15 @@ export function openDriver(options: DriverOptions): Driver {
 
   function say(to: number, message: MoveMessage): void {
     if (message.kind === 'running' && starting.has(to)) return; // it is said when it is true
-    const waiting = unanswered.get(to) ?? 0;
-    if (waiting >= unansweredMax) return;
-    unanswered.set(to, waiting + 1);
+    const key = `${to} ${message.kind} ${message.move.from} ${message.move.serial}`;
+    if (unanswered.has(key)) return;
+    unanswered.add(key);
     const detail = message.kind === 'refuse' ? reasons.get(to) : undefined;
     const body = { message, ...(message.kind === 'offer' ? { versions: options.versions } : {}), ...(detail === undefined ? {} : { detail }) };
     link
       .call(to, 'move', body)
       .catch((error: unknown) => log('debug', 'move.unheard', { to, message: message.kind, reason: sentence(error) })) // said again next second
-      .finally(() => unanswered.set(to, (unanswered.get(to) ?? 1) - 1));
+      .finally(() => unanswered.delete(key));
   }
 
   function transfer(to: number, id: JobId): void {

@@ -2,6 +2,8 @@
 // framed, and deflated while that pays; answers go back as they are.
 //
 //   frame   u8: 0 plain, 1 deflated (RFC 1951) | length u32 | bytes
+//
+// Before anything else the target says one byte: its page server listens, so that no job stands still while that is started.
 import { connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
@@ -9,6 +11,7 @@ import { deflateRaw, inflateRaw } from 'node:zlib';
 import { FarmError, WireError } from '../../base/errors.ts';
 
 const headBytes = 5;
+const ready = 0x06;
 /** What is deflated at once: larger gains nothing at level 1, smaller costs a call each. */
 const frameMax = 256 * 1024;
 /** Before it is decided whether deflating pays, bytes. */
@@ -42,6 +45,8 @@ export interface Sending {
 
 /** At the source: takes one connection of criu's on 127.0.0.1 and hands it to `link`. `network`: bytes a ms that the link is believed to carry. */
 export async function sendPages(link: Duplex, carried: Carried, network: number, clock: () => number): Promise<Sending> {
+  link.on('error', () => {}); // its end is what counts
+  if ((await firstByte(link)) !== ready) throw new WireError('frame', 0, 'the other side does not say that it is ready');
   const server = createServer();
   let socket: Socket | undefined;
   const done = new Promise<void>((resolve, reject) => {
@@ -117,8 +122,25 @@ async function pumpOut(from: Socket, to: Duplex, carried: Carried, network: numb
   to.end();
 }
 
+/** Throws `FarmError` `link.down` if there is none. */
+async function firstByte(link: Duplex): Promise<number | undefined> {
+  for (;;) {
+    if (link.destroyed || link.readableEnded) throw new FarmError('link.down', 'the connection for the pages broke');
+    const byte: Buffer | null = link.read(1);
+    if (byte !== null) return byte[0];
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        for (const event of ['readable', 'end', 'close']) link.off(event, go);
+        resolve();
+      };
+      for (const event of ['readable', 'end', 'close']) link.on(event, go);
+    });
+  }
+}
+
 /** At the target: hands what comes over `link` to the page server on 127.0.0.1:`port`. Settles when all was handed on. */
 export async function receivePages(link: Duplex, port: number): Promise<void> {
+  link.write(Buffer.of(ready));
   const socket = connect({ host: '127.0.0.1', port });
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
