@@ -23,7 +23,7 @@ export const scenes: Readonly<Record<string, Partial<JobSpec> & { readonly args:
     groups: [33, 50],
     umask: 0o27,
   },
-  pipeline: { args: ['sh', '-c', `{ ${counter}; } | sed -u s/^/x/ | while read -r x; do echo "\${x#x}"; done`], streams: 'merged' },
+  pipeline: { args: ['sh', '-c', `{ ${counter}; } | sed -u s/^/x/ | while read -r x; do echo "\${x#x}"; done`] },
   tree: { args: ['sh', '-c', '(while sleep 0.1; do echo tick; done) | { (sleep 1000 & sleep 1000) & n=0; while read -r t; do n=$((n+1)); echo $n; done; }'] },
   threads: { args: ['node', '-e', threads] },
   shared: { args: ['perl', '-e', shared] },

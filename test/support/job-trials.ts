@@ -153,8 +153,8 @@ export const trials: Readonly<Record<string, (source: JobEngine, place: Place) =
     job.input.write('PS1="<\\$?>"; x=5; stty size\n');
     await screen.until(/22 77\r\n<0>/);
     await job.resize({ columns: 99, rows: 33 });
-    job.input.write('stty size; sleep 1000\n');
-    await screen.until(/33 99\r\n/);
+    job.input.write('stty size; sh -c "echo begun; exec sleep 1000"\n');
+    await screen.until(/33 99\r\nbegun\r\n/);
     job.input.write('\x1a');
     await screen.until(/Stopped[\s\S]*<148>/);
     job.input.write('cat\n');
@@ -165,13 +165,14 @@ export const trials: Readonly<Record<string, (source: JobEngine, place: Place) =
     moved.write('through\n');
     await screen.until(/through\r\nthrough\r\n/, from);
     moved.write('\x03');
-    await screen.until(/\^C\r\n<130>/, from);
+    await screen.until(/\^C[\s\S]*<130>/, from);
     moved.write('jobs; echo x=$x; stty size\n');
-    const after = await screen.until(/Stopped +sleep 1000\r\nx=5\r\n33 99\r\n<0>/, from);
+    const after = await screen.until(/Stopped[^\r]*\r\nx=5\r\n33 99\r\n<0>/, from);
     moved.write('fg\n');
-    await screen.until(/fg\r\nsleep 1000\r\n/, from);
-    moved.write('\x03');
-    await screen.until(/\^C\r\n<130>[\s\S]*\^C\r\n<130>/, from);
+    // The shell says that it goes on before it has the terminal.
+    const interrupt = setInterval(() => moved.write('\x03'), 300);
+    await screen.until(/fg\r\n[\s\S]*\^C[\s\S]*<130>/, from);
+    clearInterval(interrupt);
     moved.write('exit 9\n');
     return { status: await moved.ended, after };
   },

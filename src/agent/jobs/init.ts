@@ -45,13 +45,13 @@ export const mainScript: string = `unset FARM_MAIN
 echo 0 > /proc/self/oom_score_adj
 echo ready >&4
 read -r go <&4
-exec 2>&5 4>&- 5>&-
+exec 2>/dev/null 4>&-
 (
-  exec 3>&-
+  exec 2>&5 3>&- 5>&-
   exec perl -e 'setpgrp; exec {$ARGV[0]} @ARGV; die "mosrun: $ARGV[0]: $!\\n"' "$@"
 )
 status=$?
-exec 0</dev/null 1>/dev/null 2>/dev/null
+exec 0</dev/null 1>/dev/null 5>&-
 while set -- /proc/[0-9]*; [ $# -gt 1 ]; do sleep 1; done
 echo $status >&3`;
 

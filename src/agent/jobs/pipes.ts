@@ -168,7 +168,10 @@ export class OutputPipe extends Readable {
     this.socket.on('data', (chunk: Buffer) => {
       if (!this.push(chunk)) this.socket.pause();
     });
-    this.socket.once('end', () => this.push(null));
+    this.socket.once('end', () => {
+      this.push(null);
+      if (this.readableLength === 0) this.read(0); // says `end` even if nobody listens: there is nothing to hear
+    });
     this.socket.once('error', (error) => this.destroy(error));
   }
 
