@@ -21,12 +21,15 @@ import {
   writeRecord,
 } from './body.ts';
 import { launch } from './launch.ts';
+import { lookAt } from './look.ts';
 import { Job } from './running.ts';
 import type { JobEngine, JobSpec, Obstacle, RootOf, RunningJob } from './types.ts';
 
 export interface JobEngineOptions {
   readonly log: Log;
   readonly rootOf: RootOf;
+  /** Whether every node sees the files below this mount of the home node: `/` or one of spec.mounts. Default: of all, as with /mfs. */
+  readonly everywhere?: (mount: string) => boolean;
   /** Default /run/farm-agent/jobs: a tmpfs is mounted there. */
   readonly directory?: string;
   /** Default /sys/fs/cgroup/farm-jobs. */
@@ -50,7 +53,7 @@ export async function startJobEngine(options: JobEngineOptions): Promise<JobEngi
   const jobs = options.directory ?? '/run/farm-agent/jobs';
   const places: Places = { jobs, cgroups: options.cgroups ?? '/sys/fs/cgroup/farm-jobs', devices: `${jobs}/dev`, rootOf: options.rootOf };
   await prepare(places);
-  const look = async (_body: Body): Promise<readonly Obstacle[]> => [];
+  const look = (body: Body): Promise<readonly Obstacle[]> => lookAt(body, options.everywhere ?? (() => true));
   const adopt = (body: Body, sides: Sides): Job => new Job(places, body, sides, look);
 
   const start = async (spec: JobSpec): Promise<RunningJob> => {
