@@ -1,9 +1,9 @@
 // Runs on a node in a boot test: a job engine without the rest of the agent. `serve PORT` receives jobs; `move HOST:PORT|here SCENE...` starts one of each
-// scene, moves it, looks whether it goes on, and says what it saw in one line of JSON a scene. `trial NAME` does one of the others.
+// scene, moves it, looks whether it goes on, and says what it saw in one line of JSON a scene. `leave` and `find`: what is left when an agent is killed.
 import { startJobEngine } from '../../src/agent/jobs/engine.ts';
 import { openAgentLog } from '../../src/agent/log.ts';
 import { far, near, type Place, serveEngine } from './job-far.ts';
-import { specOf } from './job-scenes.ts';
+import { plainSpec, specOf } from './job-scenes.ts';
 import { move, trials } from './job-trials.ts';
 
 const log = openAgentLog(process.stderr, false);
@@ -17,6 +17,24 @@ const say = (value: object): void => void process.stdout.write(`${JSON.stringify
 if (command === 'serve') {
   await serveEngine(await engineAt('target'), Number(args[0]));
   process.stdout.write('ready\n');
+} else if (command === 'leave') {
+  // As an agent that is killed: no goodbye.
+  const job = await (await engineAt('source')).start({ ...plainSpec(50, 'n1'), args: ['sh', '-c', 'while read -r x; do echo "$x"; done; exit 5'] });
+  job.input.write('one\n');
+  process.kill(process.pid, 'SIGKILL');
+} else if (command === 'find') {
+  const found = await (await engineAt('source')).adopt();
+  for (const each of found) {
+    if (each.kind !== 'running') continue;
+    let text = '';
+    each.job.output.on('data', (data: Buffer) => {
+      text += data;
+    });
+    each.job.input.end('two\n');
+    const { status } = await each.job.ended;
+    say({ id: each.job.spec.id.split('-')[1], text, status });
+  }
+  process.exit(0);
 } else {
   const source = await engineAt('source');
   const [where = 'here', ...names] = args;

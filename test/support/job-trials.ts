@@ -177,6 +177,69 @@ export const trials: Readonly<Record<string, (source: JobEngine, place: Place) =
     return { status: await moved.ended, after };
   },
 
+  /** Each of these has what cannot move; the job is asked, and runs on. */
+  async obstacles(source) {
+    const kinds: Readonly<Record<string, Partial<JobSpec> & { readonly needs: string }>> = {
+      socket: { needs: 'perl', args: ['perl', '-e', '$| = 1; socket(S, 2, 1, 6); bind(S, pack("Sna4x8", 2, 4711, "\\x7f\\0\\0\\1")); listen(S, 1); print "ready\\n"; sleep 1000'] },
+      realtime: { needs: 'chrt', args: ['chrt', '--fifo', '1', 'sh', '-c', 'echo ready; read -r x'] },
+      traced: { needs: 'perl', args: ['perl', '-e', '$| = 1; if (!fork) { syscall(101, 0, 0, 0, 0); kill 19, $$ } waitpid(-1, 2); print "ready\\n"; sleep 1000'] },
+      namespace: { needs: 'unshare', args: ['unshare', '--uts', 'sh', '-c', 'echo ready; read -r x'] },
+      none: { needs: 'sh', args: ['sh', '-c', 'sleep 1000 | cat & echo ready; read -r x'] },
+    };
+    const seen: Record<string, readonly string[]> = {};
+    for (const [index, [kind, { needs: _needs, ...more }]] of Object.entries(kinds).entries()) {
+      const job = await source.start({ ...plainSpec(30 + index, 'n1'), ...more });
+      const output = new Heard();
+      output.listen(job.output);
+      await output.until(/ready/);
+      seen[kind] = (await job.obstacles()).map(({ code, message }) => `${code}: ${message.replaceAll(/\(\d+\)|process \d+/g, '#')}`);
+      await job.signal('SIGKILL');
+      await job.ended;
+    }
+    return { seen };
+  },
+
+  /** criu refuses; nothing is killed by the attempt. */
+  async refused(source, place) {
+    const spec = { ...plainSpec(40, 'n1'), args: ['perl', '-e', '$| = 1; socketpair(A, B, 1, 1, 0); socket(S, 17, 3, 768); while (<STDIN>) { print $_ }'] };
+    const job = await source.start(spec);
+    const output = new Heard();
+    output.listen(job.output);
+    job.input.write('one\n');
+    await output.moreLines(1);
+    const there = await place.receive({ ...spec, id: '1-40-1' });
+    const codes = (await job.obstacles()).map(({ code }) => code);
+    const port = await there.listen();
+    const error = await job.freeze(port).then(
+      () => 'it froze',
+      (reason: Error) => reason.message,
+    );
+    await there.drop();
+    job.input.end('two\n');
+    return { status: (await job.ended).status, text: output.text, codes, error };
+  },
+
+  /** From a copy on disk, twice. */
+  async checkpoint(source) {
+    const spec = { ...plainSpec(41, 'n1'), args: ['sh', '-c', 'while read -r x; do n=$((n+1)); echo "$n $x"; done'] };
+    const directory = '/tmp/checkpoint-of-41';
+    const job = await source.start(spec);
+    const output = new Heard();
+    output.listen(job.output);
+    job.input.write('one\n');
+    await output.moreLines(1);
+    await job.checkpoint(directory);
+    job.input.end('two\n');
+    const statuses = [(await job.ended).status];
+    for (const word of ['three\n', 'four\n']) {
+      const again = await source.restart(spec, directory);
+      output.listen(again.output);
+      again.input.end(word);
+      statuses.push((await again.ended).status);
+    }
+    return { statuses, text: output.text };
+  },
+
   async ends(source) {
     const statuses: Record<string, readonly [number, string]> = {};
     const kinds: Readonly<Record<string, Partial<JobSpec>>> = {

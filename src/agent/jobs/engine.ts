@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { FarmError, sentence } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { run } from '../../base/processes.ts';
+import { type Adopted, adoptJobs } from './adoption.ts';
 import { Arrival } from './arrival.ts';
 import {
   type Body,
@@ -49,7 +50,15 @@ const devices: readonly (readonly [string, number, number])[] = [
   ['tty', 5, 0],
 ];
 
-export async function startJobEngine(options: JobEngineOptions): Promise<JobEngine & { close(): Promise<void> }> {
+export interface JobEngineService extends JobEngine {
+  /** What an agent before this one left behind; once, first of all. */
+  adopt(): Promise<readonly Adopted[]>;
+  /** Jobs run on. */
+  close(): Promise<void>;
+}
+
+/** Mounts a tmpfs for the images and the /dev of jobs, and makes the cgroup. Throws FarmError `job.cgroup`, `program.failed`. */
+export async function startJobEngine(options: JobEngineOptions): Promise<JobEngineService> {
   const jobs = options.directory ?? '/run/farm-agent/jobs';
   const places: Places = { jobs, cgroups: options.cgroups ?? '/sys/fs/cgroup/farm-jobs', devices: `${jobs}/dev`, rootOf: options.rootOf };
   await prepare(places);
@@ -87,7 +96,8 @@ export async function startJobEngine(options: JobEngineOptions): Promise<JobEngi
       await arrival.restoreFrom(directory);
       return arrival.run();
     },
-    async close() {}, // jobs outlive the agent
+    adopt: () => adoptJobs(places, adopt, options.log),
+    async close() {},
   };
 }
 
