@@ -49,6 +49,16 @@ export class Arrival implements ArrivingJob {
     return new Arrival(places, spec, adopt, await makePlace(places, spec.id));
   }
 
+  /** One that stood here when the agent before this one ended. */
+  static async found(places: Places, body: Body, sides: Sides, adopt: Adopt): Promise<Arrival> {
+    const arrival = new Arrival(places, body.spec, adopt, body);
+    arrival.holder = body.holder;
+    arrival.body = body;
+    arrival.sides = sides;
+    arrival.unread = await readFile(join(body.directory, unreadName));
+    return arrival;
+  }
+
   async listen(): Promise<number> {
     await this.roundsAreWhole();
     const round = this.rounds.length + 1;

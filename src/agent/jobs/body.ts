@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FarmError } from '../../base/errors.ts';
+import { FarmError, systemCode } from '../../base/errors.ts';
 import { Cgroup } from './cgroup.ts';
 import { holderScript } from './init.ts';
 import { makePipes, type Pipe, reopen } from './pipes.ts';
@@ -53,9 +53,13 @@ export interface Ends {
 
 const idForm = /^\d{1,10}-\d{1,10}-\d{1,20}$/;
 
+export function isJobId(text: string): boolean {
+  return idForm.test(text);
+}
+
 /** The directory and the cgroup of a job that is not here yet. Throws FarmError `job.id`, `job.exists`. */
 export async function makePlace(places: Places, id: JobId): Promise<{ readonly directory: string; readonly cgroup: Cgroup }> {
-  if (!idForm.test(id)) throw new FarmError('job.id', `"${id.slice(0, 80)}" is no job's id`);
+  if (!isJobId(id)) throw new FarmError('job.id', `"${id.slice(0, 80)}" is no job's id`);
   const directory = join(places.jobs, id);
   const cgroup = cgroupOf(places, id);
   const made = await mkdir(directory, { mode: 0o700 }).then(
@@ -111,7 +115,8 @@ export function namesOf({ input, output, errors, status }: Ends): PipeNames {
 
 /** The agent's own descriptions of its side of the pipes, which do not block. */
 export interface Sides {
-  readonly input: number;
+  /** Undefined: it has ended. */
+  readonly input: number | undefined;
   readonly output: number;
   readonly errors: number | undefined;
 }
@@ -127,10 +132,20 @@ export function sidesOf({ input, output, errors }: Ends): Sides {
 /** Of a job that an agent before this one started or took over. */
 export function sidesOfHolder(holder: number, separate: boolean): Sides {
   return {
-    input: reopen(holder, held.input, 'write'),
+    input: reopenedInput(holder),
     output: reopen(holder, held.output, 'read'),
     errors: separate ? reopen(holder, held.errors, 'read') : undefined,
   };
+}
+
+/** ENXIO: nobody reads it. ENOENT: the holder has let go of it. */
+function reopenedInput(holder: number): number | undefined {
+  try {
+    return reopen(holder, held.input, 'write');
+  } catch (error) {
+    if (['ENXIO', 'ENOENT'].includes(systemCode(error) ?? '')) return undefined;
+    throw error;
+  }
 }
 
 export function closeSides({ input, output, errors }: Sides): void {
@@ -145,7 +160,7 @@ export async function startHolder(places: Places, directory: string, ends: Ends)
   const holder = spawn('/bin/sh', ['-c', holderScript, 'farm-job-pipes', directory, join(places.cgroups, holders)], {
     stdio: ['ignore', 'ignore', 'ignore', ends.input.writer, ends.output.reader, ends.errors?.reader ?? 'ignore', ends.status.reader],
     detached: true,
-    env: { PATH: systemPath },
+    env: { PATH: systemPath, FARM_JOB: directory },
   });
   holder.unref();
   return spawned(holder);

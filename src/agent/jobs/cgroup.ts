@@ -1,5 +1,5 @@
 // A job's cgroup, outside of the agent's own so that it outlives the agent: Documentation/admin-guide/cgroup-v2.rst.
-import { watch } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -36,8 +36,9 @@ export class Cgroup {
     await mkdir(this.path, { recursive: true });
   }
 
+  /** One that was removed has no processes. */
   async events(): Promise<CgroupEvents> {
-    return parseCgroupEvents(await this.read('cgroup.events'));
+    return parseCgroupEvents((await this.existing('cgroup.events')) ?? '');
   }
 
   /** Of all its processes, as this node numbers them. */
@@ -69,8 +70,10 @@ export class Cgroup {
 
   /** SIGKILL to all, frozen or not; settles when they are gone. */
   async kill(): Promise<void> {
-    if (!(await this.exists())) return;
-    await this.write('cgroup.kill', '1');
+    if (!(await this.events()).populated) return;
+    await this.write('cgroup.kill', '1').catch((error: unknown) => {
+      if (systemCode(error) !== 'ENOENT') throw error;
+    });
     await this.empty();
   }
 
@@ -93,18 +96,21 @@ export class Cgroup {
     }
   }
 
-  private async exists(): Promise<boolean> {
-    return this.read('cgroup.events').then(
-      () => true,
-      () => false,
-    );
+  private async existing(name: string): Promise<string | undefined> {
+    try {
+      return await this.read(name);
+    } catch (error) {
+      if (['ENOENT', 'ENODEV'].includes(systemCode(error) ?? '')) return undefined;
+      throw error;
+    }
   }
 
   /** The events for which `test` holds; undefined when `signal` ends the wait first. */
   private async until(test: (events: CgroupEvents) => boolean, signal?: AbortSignal): Promise<CgroupEvents | undefined> {
     let changed = (): void => {};
-    const watcher = watch(join(this.path, 'cgroup.events'), () => changed());
-    watcher.on('error', () => {}); // it is only the faster way
+    const first = await this.events();
+    if (test(first)) return first;
+    const watcher = watchIfThere(join(this.path, 'cgroup.events'), () => changed());
     try {
       while (signal?.aborted !== true) {
         const change = new Promise<void>((resolve) => {
@@ -118,7 +124,7 @@ export class Cgroup {
       }
       return undefined;
     } finally {
-      watcher.close();
+      watcher?.close();
     }
   }
 
@@ -128,5 +134,15 @@ export class Cgroup {
 
   private async write(name: string, value: string): Promise<void> {
     await writeFile(join(this.path, name), value);
+  }
+}
+
+/** Undefined for a cgroup that is gone. */
+function watchIfThere(path: string, changed: () => void): FSWatcher | undefined {
+  try {
+    return watch(path, changed).on('error', () => {}); // it is only the faster way
+  } catch (error) {
+    if (['ENOENT', 'ENODEV'].includes(systemCode(error) ?? '')) return undefined;
+    throw error;
   }
 }

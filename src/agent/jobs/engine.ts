@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { FarmError, sentence } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { run } from '../../base/processes.ts';
+import { type Adopted, adoptJobs } from './adoption.ts';
 import { Arrival } from './arrival.ts';
 import {
   type Body,
@@ -21,12 +22,15 @@ import {
   writeRecord,
 } from './body.ts';
 import { launch } from './launch.ts';
+import { lookAt } from './look.ts';
 import { Job } from './running.ts';
 import type { JobEngine, JobSpec, Obstacle, RootOf, RunningJob } from './types.ts';
 
 export interface JobEngineOptions {
   readonly log: Log;
   readonly rootOf: RootOf;
+  /** Whether every node sees the files below this mount of the home node: `/` or one of spec.mounts. Default: of all, as with /mfs. */
+  readonly everywhere?: (mount: string) => boolean;
   /** Default /run/farm-agent/jobs: a tmpfs is mounted there. */
   readonly directory?: string;
   /** Default /sys/fs/cgroup/farm-jobs. */
@@ -46,11 +50,19 @@ const devices: readonly (readonly [string, number, number])[] = [
   ['tty', 5, 0],
 ];
 
-export async function startJobEngine(options: JobEngineOptions): Promise<JobEngine & { close(): Promise<void> }> {
+export interface JobEngineService extends JobEngine {
+  /** What an agent before this one left behind; once, first of all. */
+  adopt(): Promise<readonly Adopted[]>;
+  /** Jobs run on. */
+  close(): Promise<void>;
+}
+
+/** Mounts a tmpfs for the images and the /dev of jobs, and makes the cgroup. Throws FarmError `job.cgroup`, `program.failed`. */
+export async function startJobEngine(options: JobEngineOptions): Promise<JobEngineService> {
   const jobs = options.directory ?? '/run/farm-agent/jobs';
   const places: Places = { jobs, cgroups: options.cgroups ?? '/sys/fs/cgroup/farm-jobs', devices: `${jobs}/dev`, rootOf: options.rootOf };
   await prepare(places);
-  const look = async (_body: Body): Promise<readonly Obstacle[]> => [];
+  const look = (body: Body): Promise<readonly Obstacle[]> => lookAt(body, options.everywhere ?? (() => true));
   const adopt = (body: Body, sides: Sides): Job => new Job(places, body, sides, look);
 
   const start = async (spec: JobSpec): Promise<RunningJob> => {
@@ -84,7 +96,8 @@ export async function startJobEngine(options: JobEngineOptions): Promise<JobEngi
       await arrival.restoreFrom(directory);
       return arrival.run();
     },
-    async close() {}, // jobs outlive the agent
+    adopt: () => adoptJobs(places, adopt, options.log),
+    async close() {},
   };
 }
 

@@ -45,19 +45,20 @@ export const mainScript: string = `unset FARM_MAIN
 echo 0 > /proc/self/oom_score_adj
 echo ready >&4
 read -r go <&4
-exec 2>&5 4>&- 5>&-
+exec 2>/dev/null 4>&-
 (
-  exec 3>&-
+  exec 2>&5 3>&- 5>&-
   exec perl -e 'setpgrp; exec {$ARGV[0]} @ARGV; die "mosrun: $ARGV[0]: $!\\n"' "$@"
 )
 status=$?
-exec 0</dev/null 1>/dev/null 2>/dev/null
+exec 0</dev/null 1>/dev/null 5>&-
 while set -- /proc/[0-9]*; [ $# -gt 1 ]; do sleep 1; done
 echo $status >&3`;
 
 /**
  * Keeps what a job needs if the agent dies: 3 writes its input, 4 and 5 read what it writes, 6 is where its first process says the status; $1 gets it, $2 is
- * the cgroup. USR1: end of the input.
+ * the cgroup. USR1: end of the input. It stays until the
+ * agent ends it: there may be output that nobody has read.
  */
 export const holderScript: string = `echo 0 > "$2/cgroup.procs"
 trap 'exec 3>&-; again=yes' USR1
@@ -67,7 +68,8 @@ while [ "$again" ]; do
   read -r status <&6 && break
   status=137
 done
-echo "$status" > "$1/status"`;
+echo "$status" > "$1/status"
+exec sleep infinity`;
 
 /** Names that are more than a variable to dash, which assigns or refuses them. */
 const special = new Set(['OPTIND', 'LINENO', 'PPID', 'IFS', 'PS1', 'PS2', 'PS4', 'ENV']);

@@ -85,44 +85,52 @@ export function drained(fd: number): Buffer {
 
 /** The writing side of a job's input. What the job does not want any more is dropped, as by a terminal whose program has closed it. */
 export class InputPipe extends Writable {
-  private readonly socket: Socket;
+  private readonly socket: Socket | undefined;
   private readonly onEnd: () => void;
-  private readonly fd: number;
+  private readonly fd: number | undefined;
   private held: Buffer[] | undefined;
-  private gone = false;
   private closing: (() => void) | undefined;
 
-  /** `fd`: does not block, and becomes this stream's. `onEnd`: the last that also holds the pipe open shall let go. */
-  constructor(fd: number, onEnd: () => void) {
+  /** `fd`: does not block, and becomes this stream's; undefined: it has ended. `onEnd`: the last that also holds the pipe open shall let go. */
+  constructor(fd: number | undefined, onEnd: () => void) {
     super();
     this.fd = fd;
     this.onEnd = onEnd;
+    if (fd === undefined) return;
     this.socket = new Socket({ fd, readable: false, writable: true });
-    this.socket.on('error', () => {
-      this.gone = true; // EPIPE: nobody reads it any more
-    });
+    this.socket.on('error', () => this.socket?.destroy()); // EPIPE: nobody reads it any more
+  }
+
+  /** Undefined as well once nobody reads. */
+  private get open(): Socket | undefined {
+    return this.socket?.destroyed === false ? this.socket : undefined;
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     if (this.held !== undefined) {
       this.held.push(chunk);
       done();
-    } else if (this.gone) done();
-    else this.socket.write(chunk, () => done());
+    } else if (this.open === undefined) done();
+    else this.open.write(chunk, () => done());
   }
 
   override _final(done: () => void): void {
     const finish = (): void => {
       this.onEnd();
-      this.socket.destroy();
+      this.socket?.destroy();
       done();
     };
-    if (this.held === undefined) this.socket.end(finish);
+    if (this.held === undefined) this.finishing(finish);
     else this.closing = finish;
   }
 
+  private finishing(finish: () => void): void {
+    if (this.open === undefined) finish();
+    else this.open.end(finish);
+  }
+
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.socket.destroy();
+    this.socket?.destroy();
     done(error);
   }
 
@@ -131,11 +139,11 @@ export class InputPipe extends Writable {
     const kept: Buffer[] = [];
     this.held = kept;
     const parts: Buffer[] = [];
-    if (!this.gone && !this.socket.destroyed) {
+    if (this.open !== undefined && this.fd !== undefined) {
       const fd = reopen('self', this.fd, 'read');
       try {
         // What the pipe had no room for follows as it empties.
-        for (parts.push(drained(fd)); this.socket.writableLength > 0 || this.writableLength > 0; parts.push(drained(fd))) await setImmediate();
+        for (parts.push(drained(fd)); (this.open?.writableLength ?? 0) > 0 || this.writableLength > 0; parts.push(drained(fd))) await setImmediate();
       } finally {
         closeSync(fd);
       }
@@ -148,10 +156,10 @@ export class InputPipe extends Writable {
   release(unread: Buffer): void {
     const pieces = [unread, ...(this.held ?? [])].filter(({ length }) => length > 0);
     this.held = undefined;
-    if (!this.gone) for (const piece of pieces) this.socket.write(piece);
+    for (const piece of pieces) this.open?.write(piece);
     const { closing } = this;
     this.closing = undefined;
-    if (closing !== undefined) this.socket.end(closing);
+    if (closing !== undefined) this.finishing(closing);
   }
 }
 
@@ -168,7 +176,10 @@ export class OutputPipe extends Readable {
     this.socket.on('data', (chunk: Buffer) => {
       if (!this.push(chunk)) this.socket.pause();
     });
-    this.socket.once('end', () => this.push(null));
+    this.socket.once('end', () => {
+      this.push(null);
+      if (this.readableLength === 0) this.read(0); // says `end` even if nobody listens: there is nothing to hear
+    });
     this.socket.once('error', (error) => this.destroy(error));
   }
 

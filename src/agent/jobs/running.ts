@@ -121,9 +121,18 @@ export class Job implements RunningJob {
     return { images, unread, thaw: () => this.standDown(unread), discard: () => this.leave() };
   }
 
-  /** A job that the agent before this one had frozen. Its images are gone with the move that it was for. */
-  asFrozen(unread: Buffer): FrozenJob {
-    return this.frozen(Buffer.alloc(0), unread);
+  /** One that the agent before this one had frozen. Its images are gone with the move that it was for. */
+  async stillFrozen(): Promise<FrozenJob> {
+    this.output.drain();
+    this.errors?.drain();
+    await this.input.take();
+    return this.frozen(Buffer.alloc(0), await readFile(join(this.body.directory, unreadName)));
+  }
+
+  /** One that the agent before this one was about to freeze, or was killed while criu looked at. */
+  async ensureRunning(): Promise<void> {
+    await this.forgetRounds();
+    await this.body.cgroup.thaw();
   }
 
   /** It runs on, as if nothing had been. */
