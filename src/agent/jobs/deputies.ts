@@ -101,7 +101,8 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
   async function hostStart(spec: JobSpec, chosen: JobOptions): Promise<void> {
     if (guests.has(spec.id)) throw new FarmError('job.known', `node ${self} has the job ${spec.id} already`);
     const job = await engine.start(spec);
-    options.started?.(job, attach(job, undefined), chosen);
+    const attached = attach(job, undefined);
+    options.started?.(job, attached, chosen);
     log('info', 'job.started', { job: spec.id, home: spec.home, user: spec.uid });
   }
 
@@ -230,7 +231,8 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     if (job?.node === self) {
       const kept = await options.adopt?.(id);
       if (kept === undefined) return crash(id, 'the agent of this node was started again');
-      options.started?.(kept, attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0 }), job.options);
+      const attached = attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0 });
+      options.started?.(kept, attached, job.options);
       return;
     }
     setTimeout(() => {
