@@ -27,4 +27,11 @@ process.stdin.resume().on('data', (text) => {
   const [order, word] = text.toString().trim().split(' ');
   if (order === 'gone') deputies.nodeGone(Number(word));
 });
-process.stdin.on('end', () => void deputies.close().then(() => link.close()).then(() => process.exit(0)));
+process.stdin.on(
+  'end',
+  () =>
+    void deputies
+      .close()
+      .then(() => link.close())
+      .then(() => process.exit(0)),
+);

@@ -8,7 +8,8 @@ import type { Ended, JobSpec, RunningJob, Window } from '../../src/agent/jobs/ty
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
 /** Ctrl-Z stops only what has somebody above it in its session: a shell with job control, which then stands still itself until it is told to go on. */
-const withJobControl = (command: string) => `set -m; ${command}; s=$?; while [ $s -ge 147 ] && [ $s -le 150 ]; do kill -STOP $$; fg >/dev/null; s=$?; done; exit $s`;
+const withJobControl = (command: string) =>
+  `set -m; ${command}; s=$?; while [ $s -ge 147 ] && [ $s -le 150 ]; do kill -STOP $$; fg >/dev/null; s=$?; done; exit $s`;
 
 /** Starts plain processes. */
 export const plainEngine = {

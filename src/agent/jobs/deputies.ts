@@ -1,5 +1,5 @@
 // Jobs whose home is here, from mosrun to exit status: takes deputies in, has their jobs started somewhere, and connects the two. Also starts jobs for other homes.
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FarmError, sentence } from '../../base/errors.ts';
@@ -136,7 +136,8 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
   }
 
   async function take(name: string): Promise<void> {
-    if (isClosed || !/^[1-9]\d{0,9}$/.test(name) || deputies.has(name)) return;
+    // inotify also tells that one is gone.
+    if (isClosed || !/^[1-9]\d{0,9}$/.test(name) || deputies.has(name) || !existsSync(join(directory, name))) return;
     deputies.set(name, 'opening');
     let id: JobId | undefined;
     try {
