@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { bundle, ip, makeSpaces, removeSpaces } from './namespaces.ts';
 
 const mosrun = fileURLToPath(new URL('../../src/agent/tools/mosrun', import.meta.url));
@@ -28,10 +28,11 @@ class Agent {
   }
 
   async heard(text: string): Promise<void> {
-    await expect.poll(() => this.lines.join('\n'), { timeout: 30_000 }).toContain(text);
+    await vi.waitUntil(() => this.lines.join('\n').includes(text), { timeout: 30_000 });
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exit = once(this.child, 'exit');
     this.child.kill(signal);
     await exit;
@@ -152,6 +153,7 @@ describe('at a terminal', () => {
     await terminal.shows('/dev/pts/');
     await terminal.shows('up');
     terminal.type('\x03');
+    await terminal.shows('$ ');
     terminal.type('echo status $?\n');
     await terminal.shows('status 130');
     await terminal.end();
@@ -172,6 +174,7 @@ describe('at a terminal', () => {
     terminal.type('two\n');
     await terminal.shows('two\r\ntwo');
     terminal.type('\x04');
+    await terminal.shows('$ ');
     terminal.type('echo ended $?\n');
     await terminal.shows('ended 0');
     await terminal.end();

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
-import { PassThrough } from 'node:stream';
 import type { Ended, JobSpec, RunningJob, Window } from '../../src/agent/jobs/types.ts';
 
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
@@ -22,7 +21,7 @@ export const plainEngine = {
     const whole =
       spec.streams === 'terminal'
         ? `SHELL=/bin/sh exec script -q -e -f -E always -c ${quoted(`${size}${withJobControl(program)}`)} /dev/null`
-        : `${merge}umask ${spec.umask.toString(8)}; ${program}`;
+        : `${merge}umask ${spec.umask.toString(8)}; exec ${program}`;
     const child = spawn('/bin/sh', ['-c', whole], { cwd: spec.directory, env, uid: spec.uid, gid: spec.gid, detached: true, stdio: 'pipe' });
     return plainJob(spec, child);
   },
@@ -34,7 +33,6 @@ function plainJob(spec: JobSpec, child: ChildProcess): RunningJob {
   const ended = new Promise<Ended>((resolve) => {
     child.once('close', (code, signal) => resolve({ status: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), cpuTime: 0 }));
   });
-  const none = new PassThrough();
   if (spec.streams !== 'separate') stderr.resume();
   return {
     ...{ spec, pid, input: stdin, output: stdout, errors: spec.streams === 'separate' ? stderr : undefined, ended },
@@ -54,9 +52,9 @@ function plainJob(spec: JobSpec, child: ChildProcess): RunningJob {
     },
     usage: async () => ({ cpuTime: 0, memory: 0, processes: 1 }),
     obstacles: async () => [],
-    copy: () => Promise.reject(none),
-    freeze: () => Promise.reject(none),
-    checkpoint: () => Promise.reject(none),
+    copy: () => Promise.reject(new Error('a plain process does not move')),
+    freeze: () => Promise.reject(new Error('a plain process does not move')),
+    checkpoint: () => Promise.reject(new Error('a plain process does not move')),
   };
 }
 
