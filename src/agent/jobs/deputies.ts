@@ -1,5 +1,5 @@
 // Jobs whose home is here, from mosrun to exit status: takes deputies in, has their jobs started somewhere, and connects the two. Also starts jobs for other homes.
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FarmError, sentence } from '../../base/errors.ts';
@@ -101,7 +101,8 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
   async function hostStart(spec: JobSpec, chosen: JobOptions): Promise<void> {
     if (guests.has(spec.id)) throw new FarmError('job.known', `node ${self} has the job ${spec.id} already`);
     const job = await engine.start(spec);
-    options.started?.(job, attach(job, undefined), chosen);
+    const attached = attach(job, undefined);
+    options.started?.(job, attached, chosen);
     log('info', 'job.started', { job: spec.id, home: spec.home, user: spec.uid });
   }
 
@@ -135,7 +136,8 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
   }
 
   async function take(name: string): Promise<void> {
-    if (isClosed || !/^[1-9]\d{0,9}$/.test(name) || deputies.has(name)) return;
+    // inotify also tells that one is gone.
+    if (isClosed || !/^[1-9]\d{0,9}$/.test(name) || deputies.has(name) || !existsSync(join(directory, name))) return;
     deputies.set(name, 'opening');
     let id: JobId | undefined;
     try {
@@ -230,7 +232,8 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     if (job?.node === self) {
       const kept = await options.adopt?.(id);
       if (kept === undefined) return crash(id, 'the agent of this node was started again');
-      options.started?.(kept, attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0 }), job.options);
+      const attached = attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0 });
+      options.started?.(kept, attached, job.options);
       return;
     }
     setTimeout(() => {

@@ -82,7 +82,6 @@ export async function openDeputy(directory: string, pid: number, events: DeputyE
   function finish(status: number): void {
     if (isOver) return;
     isOver = true;
-    streams?.close();
     files.finish(status);
   }
 
@@ -116,6 +115,7 @@ export async function openDeputy(directory: string, pid: number, events: DeputyE
       if (isOver) return;
       const pipes = files.settle();
       const stream = pipes.errors ?? pipes.output;
+      streams?.close();
       if (!stream.destroyed) stream.write(`${caller.name}: ${sentence(error)}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`);
       finish(status);
     },

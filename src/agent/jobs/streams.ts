@@ -57,6 +57,7 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
   let state: State = 'running';
   let inputEnded = from?.inputEnded ?? false;
   let connecting = false;
+  let hasEnded = false;
   let retry = retryFirst;
   let timer: NodeJS.Timeout | undefined;
   let progress: () => void = () => {};
@@ -76,7 +77,7 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     },
     onUnknown() {
       finish();
-      unknown(job);
+      if (!hasEnded) unknown(job);
     },
     onProgress() {
       progress();
@@ -103,6 +104,7 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
   }
   if (job.errors === undefined) endpoint.end('errors');
   void job.ended.then((ended) => {
+    hasEnded = true;
     if (state === 'over') return;
     endpoint.give('events', encodeLine({ ended }));
     endpoint.end('events');
