@@ -1,6 +1,6 @@
 // Compiles src/ to dist/ and bundles the node agent into one file. Run by `npm run build` and, through `prepare`, by `npm install`.
 import { execFileSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,3 +14,4 @@ await build({ ...common, entryPoints: [join(top, 'src/agent/main.ts')], outfile:
 // Run under several names, so it has to say itself what runs it. Small, because it is read anew for every mosctl.
 const shebang = { js: '#!/usr/bin/node' };
 await build({ ...common, minify: true, banner: shebang, entryPoints: [join(top, 'src/agent/tools/main.ts')], outfile: join(top, 'dist/agent/farm-tools.mjs') });
+copyFileSync(join(top, 'src/agent/tools/mosrun'), join(top, 'dist/agent/mosrun'));

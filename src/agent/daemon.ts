@@ -14,6 +14,7 @@ import { hpcSource } from './hpc-source.ts';
 import { identify, localNetworks, type Self } from './identity.ts';
 import { chooseMap, tablePath } from './map-source.ts';
 import { type Membership, startMembership } from './member.ts';
+import { type Migration, startMigration } from './migration.ts';
 import { readNodeConfig } from './openmosix-config.ts';
 import { orderTaker } from './orders.ts';
 import { type Reporter, startReporter } from './report.ts';
@@ -60,6 +61,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   ensureSpeed(state, log);
 
   let membership: Membership | undefined;
+  let migration: Migration | undefined;
   let reporter: Reporter | undefined;
   let discovery: RunningDiscovery | undefined;
   if (chosen === undefined) {
@@ -106,6 +108,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
     const answered = orderTaker({ ...to, node: self.id, incarnation, keys: () => key.keys, hpc: hpcPlace, log });
     reporter = startReporter({ ...to, interval: settings.reportInterval, report: () => currentReport(self), answered, log });
   } else log('info', 'agent.apart', { name: settings.name, file: file.path });
+  const migrating = self === undefined || membership === undefined ? undefined : beginMigration(self, membership);
   const hpc = await serveHpc();
   const looks = setInterval(() => void look(), settings.reportInterval);
   watchSystem((word) => {
@@ -124,7 +127,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
 
   function facts(): Facts {
     const { flags, speed } = state.get();
-    return { flags, guests: 0, version: agentVersion, speed: speed?.value ?? 1, cpus: sampler.cpus(), measures };
+    return { flags, guests: migration?.guests() ?? 0, version: agentVersion, speed: speed?.value ?? 1, cpus: sampler.cpus(), measures };
   }
 
   /** Only the first of each kind is logged: whoever sends bad datagrams shall not fill the journal. `status` has the counts. */
@@ -213,7 +216,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
     if (settings.hpc === undefined) return undefined;
     const source = hpcSource({
       ...{ name: settings.name, map: () => file, table: () => membership?.table, facts, state, now, hardware, tablePath: tablePath(settings) },
-      ...{ tell: () => membership?.tell(), look: () => void look() },
+      ...{ tell: () => membership?.tell(), look: () => void look(), jobs: () => migration?.source },
     });
     const { mountPoint, port } = settings.hpc;
     try {
@@ -222,6 +225,28 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
       // The node is a member without it, too.
       log('error', 'hpc.absent', { reason: sentence(error) });
       return undefined;
+    }
+  }
+
+  /** A node that cannot migrate is a member like all. */
+  async function beginMigration({ id, address }: Self, { table, tell }: Membership): Promise<void> {
+    try {
+      migration = await startMigration({
+        ...{
+          self: { id, address },
+          agentVersion,
+          incarnation: state.get().incarnation,
+          map: () => file.map,
+          keys: () => key.keys,
+          table,
+          tell,
+          state,
+          sampler,
+        },
+        ...{ measures: () => measures, rootOf: () => Promise.resolve('/'), refuse: count, log },
+      });
+    } catch (error) {
+      log('warn', 'migration.absent', { reason: sentence(error), hint: error instanceof FarmError ? error.hint : undefined });
     }
   }
 
@@ -257,6 +282,8 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
       clearInterval(looks);
       stage = 'leaving';
       await Promise.all([membership?.stop(), discovery?.stop(), reporter?.farewell(farewellTimeout), state.settled(farewellTimeout)]);
+      await migrating;
+      await migration?.close();
       await hpc?.close();
       statusServer.close();
       rmSync(settings.socketPath, { force: true });

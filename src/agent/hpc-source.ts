@@ -8,7 +8,8 @@ import { parseMap } from '../cluster/map.ts';
 import type { MemberState, MemberTable } from '../cluster/members.ts';
 import { expandMap } from '../cluster/nodes.ts';
 import { type MapFile, mapText } from './files.ts';
-import type { HpcNode, HpcSource } from './hpc/source.ts';
+import type { JobSource } from './hpc/job-files.ts';
+import type { AdminFlags, HpcNode, HpcSource } from './hpc/source.ts';
 import type { AgentState } from './state.ts';
 
 const statusOf: Readonly<Record<MemberState, HpcNode['status']>> = { alive: 'up', suspect: 'suspect', dead: 'down', left: 'left', unknown: 'unknown' };
@@ -36,6 +37,14 @@ export interface HpcSourceOptions {
   /** The table was set or removed: look at it. */
   readonly look: () => void;
   readonly hardware: () => string;
+  /** What migrates here; undefined where nothing does. */
+  readonly jobs: () => MigrationSource | undefined;
+}
+
+/** The part of the source that migration answers. */
+export interface MigrationSource extends JobSource {
+  readonly bring: () => void;
+  readonly abroad: () => number;
 }
 
 export function hpcSource(options: HpcSourceOptions): HpcSource {
@@ -47,6 +56,17 @@ export function hpcSource(options: HpcSourceOptions): HpcSource {
     const address = table === undefined ? '127.0.0.1' : (options.map().map.addresses.get(table.self) ?? '127.0.0.1');
     const age = table === undefined ? 0 : Math.max(0, options.now() - table.beatAt);
     return node(table?.self ?? 0, options.name, address, 'up', options.facts(), age);
+  };
+  const setFlag = (flag: keyof AdminFlags, on: boolean): void => {
+    const flags = { ...state.get().flags, [flag]: on };
+    // Whom we send away must not come back (mosctl(1)).
+    state.set({ flags: flag === 'expel' && on ? { ...flags, block: true } : flags });
+    options.tell();
+  };
+  const migration = (what: string): MigrationSource => {
+    const jobs = options.jobs();
+    if (jobs !== undefined) return jobs;
+    throw new FarmError('migration.absent', `this node does not migrate processes: there are no ${what}`, 'journalctl -u farm-agent says what it lacks');
   };
   return {
     self,
@@ -61,12 +81,7 @@ export function hpcSource(options: HpcSourceOptions): HpcSource {
       return [self(), ...others].sort((a, b) => a.id - b.id);
     },
     gateways: () => state.get().gateways,
-    setFlag(flag, on) {
-      const flags = { ...state.get().flags, [flag]: on };
-      // Whom we send away must not come back (mosctl(1)).
-      state.set({ flags: flag === 'expel' && on ? { ...flags, block: true } : flags });
-      options.tell();
-    },
+    setFlag,
     setSpeed(speed) {
       if (!Number.isInteger(speed) || speed < 1 || speed > 0xffffffff)
         throw new FarmError('speed.invalid', `${speed} is not a speed`, 'give a whole number; 10000 is the standard processor');
@@ -87,8 +102,22 @@ export function hpcSource(options: HpcSourceOptions): HpcSource {
       writeFileSync(options.tablePath, '# in no cluster\n');
       options.look();
     },
-    expel: () => notYet('guests to send away'),
-    bring: () => notYet('jobs abroad to bring home'),
+    expel() {
+      migration('guests to send away');
+      // It is over when the last has gone; that none comes back stays.
+      setFlag(options.facts().guests > 0 ? 'expel' : 'block', true);
+    },
+    bring() {
+      const jobs = migration('jobs abroad to bring home');
+      setFlag('lstay', true);
+      jobs.bring();
+    },
+    abroad: () => options.jobs()?.abroad() ?? 0,
+    jobs: () => options.jobs()?.jobs() ?? [],
+    guests: () => options.jobs()?.guests() ?? [],
+    send: (pid, place) => migration('jobs here').send(pid, place),
+    lock: (pid, locked) => migration('jobs here').lock(pid, locked),
+    sendGuest: (pid, place) => migration('guests here').sendGuest(pid, place),
   };
 }
 
@@ -101,10 +130,6 @@ const nobody: Facts = {
   flags: { stay: false, lstay: false, block: false, quiet: false, nomfs: false, expel: false },
   ...{ guests: 0, version: '', speed: 0, cpus: 0, measures: undefined },
 };
-
-function notYet(what: string): never {
-  throw new FarmError('migration.absent', `processes do not migrate yet: there are no ${what}`, 'guests are always 0 in this version');
-}
 
 function readHosts(): string {
   try {

@@ -31,6 +31,8 @@ export interface Look {
 
 export interface Sampler {
   readonly cpus: () => number;
+  /** Of the last interval, not smoothed: programs that wanted a processor, and processors that worked. */
+  readonly work: () => { readonly runnable: number; readonly working: number };
   /** Looks, and says what happened since the last look; `speed` as in the entry. */
   readonly sample: (now: number, speed: number) => Measures;
 }
@@ -70,13 +72,18 @@ export function measure(before: Look, now: Look, upper: number, speed: number): 
 export function openSampler(now: number): Sampler {
   let last = look(now);
   let load: SmoothedLoad = noLoad;
+  let work = { runnable: 0, working: 0 };
   return {
     cpus: () => last.cpu.cpus,
+    work: () => work,
     sample(at, speed) {
       const before = last;
       last = look(at);
-      load = smooth(load, runnable(before, last));
-      return measure(before, last, load.upper, speed);
+      const wanted = runnable(before, last);
+      load = smooth(load, wanted);
+      const measures = measure(before, last, load.upper, speed);
+      work = { runnable: wanted, working: measures.utilization * last.cpu.cpus };
+      return measures;
     },
   };
 }

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { delimiter, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { mosrunNames } from '../agent/jobs/mosrun-options.ts';
 import { FarmError } from '../base/errors.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 
@@ -27,16 +28,18 @@ export function scriptTemplate(): { readonly text: string; readonly origin: stri
 }
 
 /** The names of the tools in farm-tools.mjs, which looks at what it was called by. */
-const toolNames: readonly string[] = ['setpe', 'showmap', 'mosctl', 'mosmon', 'mps', 'mtop', 'migrate'];
+const toolNames: readonly string[] = ['setpe', 'showmap', 'mosctl', 'mosmon', 'mps', 'mtop', 'migrate', 'why'];
 
 /** Files that every node gets and no template directory holds. */
 export function programFiles(): readonly OverlayFile[] {
   const common = { mode: 0o755, uid: 0, gid: 0 };
-  const links = toolNames.map((name): OverlayFile => {
-    const target = '../lib/farm/farm-tools.mjs';
-    return { ...common, path: `usr/bin/${name}`, body: { kind: 'symlink', target }, size: target.length, origin: 'farm-tools' };
-  });
-  return [...['farm-agent.mjs', 'farm-tools.mjs'].map((name) => ({ ...common, ...bundled(name) })), ...links];
+  const links = (program: string, names: readonly string[]) =>
+    names.map((name): OverlayFile => {
+      const target = `../lib/farm/${program}`;
+      return { ...common, path: `usr/bin/${name}`, body: { kind: 'symlink', target }, size: target.length, origin: program };
+    });
+  const names = [...links('farm-tools.mjs', toolNames), ...links('mosrun', mosrunNames)];
+  return [...['farm-agent.mjs', 'farm-tools.mjs', 'mosrun'].map((name) => ({ ...common, ...bundled(name) })), ...names];
 }
 
 function bundled(name: string): Pick<OverlayFile, 'path' | 'body' | 'size' | 'origin'> {

@@ -12,8 +12,13 @@ export interface Offered {
   readonly nodes: number;
 }
 
-/** `pair`: a move between the two is under way. `full`: enough arrive already. `late`: the move is over, or was never agreed on. */
-export type RefusalReason = 'blocked' | 'pair' | 'full' | 'memory' | 'owner' | 'load' | 'late';
+export const refusalReasons = ['blocked', 'pair', 'full', 'memory', 'owner', 'load', 'late', 'version'] as const;
+
+/**
+ * `pair`: a move between the two is under way. `full`: enough arrive already. `late`: the move is over, or was never agreed on. `version`: what was frozen
+ * there cannot be thawed here.
+ */
+export type RefusalReason = (typeof refusalReasons)[number];
 
 /** Arrivals at a time: each takes a part of the network and of the memory that is free now. */
 const arrivingMax = 4;
@@ -23,12 +28,12 @@ export function admit(own: Own, jobs: readonly Job[], underWay: UnderWay, from: 
   const { leaving, arriving } = underWay;
   if (leaving.some(({ to }) => to === from) || arriving.some((one) => one.from === from)) return 'pair';
   const atHome = job.home === own.id;
-  if (atHome && (reason === 'bring' || reason === 'expel' || reason === 'owner')) return undefined;
+  if (atHome && (reason === 'bring' || reason === 'expel' || reason === 'owner' || reason === 'asked')) return undefined;
   if (!atHome && (own.flags.block || own.flags.expel)) return 'blocked';
   if (arriving.length >= arrivingMax) return 'full';
   const machine = expected(own, jobs, underWay);
   if (machine.memory.usable < roomFor(job, reason)) return 'memory';
-  if (!atHome && own.background >= own.cpus) return 'owner';
+  if (!atHome && reason !== 'asked' && own.background >= own.cpus) return 'owner';
   return reason === 'cost' && !cheaper(machine, source, job, nodes) ? 'load' : undefined;
 }
 

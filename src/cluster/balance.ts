@@ -31,7 +31,10 @@ export interface UnderWay {
 
 export const nothingUnderWay: UnderWay = { leaving: [], arriving: [], refused: new Map() };
 
-export type MoveReason = 'bring' | 'expel' | 'memory' | 'owner' | 'cost';
+export const moveReasons = ['bring', 'expel', 'memory', 'owner', 'cost', 'asked'] as const;
+
+/** `asked`: by `migrate PID NODE`, not by these rules. */
+export type MoveReason = (typeof moveReasons)[number];
 
 export type Decision =
   | { readonly kind: 'move'; readonly job: string; readonly to: number; readonly reason: MoveReason }

@@ -7,6 +7,7 @@
 //                <-    stored     the whole image is here, frozen
 //   yours        ->               run                         from sending this on the source never runs it again
 //                <-    running    the source discards its frozen copy
+//                <-    returned   or: it could not be run, and nothing is left of it; the source runs it on
 //   withdraw     ->               drop                        only ever instead of `yours`
 import type { Offered, RefusalReason } from './admission.ts';
 
@@ -20,7 +21,7 @@ export interface MoveId {
 export type MoveMessage =
   | { readonly kind: 'offer'; readonly move: MoveId; readonly offered: Offered }
   | { readonly kind: 'refuse'; readonly move: MoveId; readonly why: RefusalReason }
-  | { readonly kind: 'accept' | 'withdraw' | 'stored' | 'yours' | 'running'; readonly move: MoveId };
+  | { readonly kind: 'accept' | 'withdraw' | 'stored' | 'yours' | 'running' | 'returned'; readonly move: MoveId };
 
 /** A job on its way out. `given`: it is the target's, who has not said yet that it runs. */
 interface Outgoing {
@@ -30,9 +31,9 @@ interface Outgoing {
   readonly at: number;
 }
 
-/** A job on its way in. `over`: refused, dropped or running; remembered to answer late messages. */
+/** A job on its way in. `over`: refused, dropped or running; `returned`: it could not be run. Remembered to answer late messages. */
 interface Incoming {
-  readonly state: 'granted' | 'begun' | 'stored' | 'running' | 'over';
+  readonly state: 'granted' | 'begun' | 'stored' | 'running' | 'returned' | 'over';
   readonly move: MoveId;
   readonly offered: Offered;
   readonly at: number;
@@ -54,6 +55,8 @@ export type MoveEvent =
   | { readonly kind: 'heard'; readonly from: number; readonly message: MoveMessage; readonly verdict: (offered: Offered) => RefusalReason | undefined }
   /** The driver at the target: the connection of this move has come; all of the image is here and frozen; the image cannot be had. */
   | { readonly kind: 'begun' | 'complete' | 'broken'; readonly from: number }
+  /** After `run`: it does not run here, never has, and its copy is gone. */
+  | { readonly kind: 'unrun'; readonly from: number }
   /** The driver at the source could not dump or send. Has no effect once the job is given. */
   | { readonly kind: 'failed'; readonly to: number }
   /** The node's agent is known to be another incarnation, or its machine to be off: not merely silent. */
@@ -130,6 +133,7 @@ function heardAsSource(moves: Moves, from: number, message: MoveMessage, now: nu
     return { moves: withOut({ ...moves, refused }, from, undefined), effects: [{ kind: 'keep', to: from, job }] };
   }
   if (kind === 'stored' && out.state !== 'offered') return answer(withOut(moves, from, { ...out, state: 'given' }), from, { kind: 'yours', move });
+  if (kind === 'returned' && out.state === 'given') return { moves: withOut(moves, from, undefined), effects: [{ kind: 'keep', to: from, job }] };
   if (kind === 'running' && out.state === 'given') return { moves: withOut(moves, from, undefined), effects: [{ kind: 'discard', to: from, job }] };
   return quiet(moves);
 }
@@ -144,7 +148,7 @@ function heardAsTarget(moves: Moves, from: number, message: MoveMessage, verdict
   if (kind === 'yours' && known.state === 'stored') {
     return { moves: withIn(moves, from, { ...known, state: 'running' }), effects: [{ kind: 'run', from, job }, send(from, { kind: 'running', move })] };
   }
-  if (kind === 'yours' && known.state === 'running') return answer(moves, from, { kind: 'running', move });
+  if (kind === 'yours' && (known.state === 'running' || known.state === 'returned')) return answer(moves, from, { kind: known.state, move });
   if (kind === 'withdraw' && pending(known)) return { moves: withIn(moves, from, { ...known, state: 'over' }), effects: [{ kind: 'drop', from, job }] };
   return quiet(moves);
 }
@@ -170,12 +174,13 @@ function heardOffer(
   return answer(withIn(moves, from, { state, move, offered, at: now }), from, message);
 }
 
-function driven(moves: Moves, kind: 'begun' | 'complete' | 'broken', from: number, now: number): Moved {
+function driven(moves: Moves, kind: 'begun' | 'complete' | 'broken' | 'unrun', from: number, now: number): Moved {
   const known = moves.incoming.get(from);
   if (known === undefined) return quiet(moves);
   const { move, state } = known;
   if (kind === 'begun' && state === 'granted') return quiet(withIn(moves, from, { ...known, state: 'begun', at: now }));
   if (kind === 'complete' && state === 'begun') return answer(withIn(moves, from, { ...known, state: 'stored', at: now }), from, { kind: 'stored', move });
+  if (kind === 'unrun' && state === 'running') return answer(withIn(moves, from, { ...known, state: 'returned' }), from, { kind: 'returned', move });
   if (kind === 'broken' && (state === 'granted' || state === 'begun')) return lapse(moves, from, known);
   return quiet(moves);
 }

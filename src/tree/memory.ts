@@ -6,6 +6,8 @@ import { type Attributes, type DirectoryEntry, type Name, type ObjectId, type Sp
 /** A file of text. Without `write` nobody may write it. */
 export interface LiveFile {
   readonly kind: 'file';
+  /** Who may write it besides root. Default nobody. */
+  readonly owner?: number;
   readonly read: () => string;
   /** Takes all that was written since the file was opened. Throws `TreeError`, mostly INVAL; what it throws is the writer's errno. */
   readonly write?: (text: string) => void;
@@ -84,7 +86,7 @@ export class LiveTree implements Tree {
 
   attributes(id: ObjectId): Attributes {
     const object = this.object(id);
-    const common = { id, uid: 0, gid: 0, device: undefined };
+    const common = { id, uid: object.kind === 'file' ? (object.owner ?? 0) : 0, gid: 0, device: undefined };
     if (object.kind === 'symlink') {
       const { began } = this;
       return { ...common, kind: 'symlink', mode: 0o777, links: 1, size: object.target.length, atime: began, mtime: began, ctime: began };

@@ -68,7 +68,7 @@ async function mtime(path: string): Promise<unknown> {
 
 describe('/hpc', () => {
   test('has the directories of /proc/hpc', async () => {
-    expect((await names('')).sort()).toEqual(['admin', 'config', 'info', 'nodes', 'remote']);
+    expect((await names('')).sort()).toEqual(['admin', 'config', 'info', 'jobs', 'nodes', 'remote']);
     expect((await names('admin')).sort()).toEqual(
       ['block', 'bring', 'config', 'expel', 'gateways', 'lstay', 'mospe', 'nomfs', 'quiet', 'speed', 'stay', 'version'].sort(),
     );
@@ -111,7 +111,7 @@ describe('/hpc', () => {
         .split('\n')
         .map((line) => JSON.parse(line)),
     ).toEqual(cluster.list);
-    expect(JSON.parse(await cat('info/self'))).toEqual({ ...cluster.self(), gateways: 0 });
+    expect(JSON.parse(await cat('info/self'))).toEqual({ ...cluster.self(), gateways: 0, abroad: 0 });
   });
 
   test('info/refused says why the last write was refused', async () => {

@@ -234,23 +234,24 @@ describe('mosmon', () => {
 });
 
 describe('mps', () => {
+  const atHome = () => ({ node: 0, job: undefined });
   const ps = '    PID TTY      STAT     TIME COMMAND\n      1 ?        Ss   00:00:02 /sbin/init splash\n   4711 pts/0    R+   00:10:00 awk BEGIN{for(;;);}\n';
 
   test('adds the node to the columns of ps', () => {
-    expect(table(ps, 0, undefined)).toBe(
+    expect(table(ps, atHome, undefined)).toBe(
       '    PID TTY      NODE STAT     TIME COMMAND\n' +
         '      1 ?           0 Ss   00:00:02 /sbin/init splash\n' +
         '   4711 pts/0       0 R+   00:10:00 awk BEGIN{for(;;);}\n',
     );
-    expect(table(ps, -1, undefined)).toContain('pts/0      -1 R+');
+    expect(table(ps, () => ({ node: -1, job: undefined }), undefined)).toContain('pts/0      -1 R+');
   });
 
   test('has the columns of migration with --ominfo', () => {
-    expect(table(ps, 0, '--ominfo').split('\n').slice(0, 2)).toEqual([
+    expect(table(ps, atHome, '--ominfo').split('\n').slice(0, 2)).toEqual([
       '    PID NODE NMIGS LOCK CANTMOVE COMMAND',
       '      1    0     - -    -        /sbin/init splash',
     ]);
-    expect(table(ps, 0, '--ominfol').split('\n')[1]).toBe('      1    0     - -    -        ?        /sbin/init splash');
+    expect(table(ps, atHome, '--ominfol').split('\n')[1]).toBe('      1    0     - -    -        ?        /sbin/init splash');
   });
 
   test('lists this process, and refuses what it does not know', async () => {
@@ -264,13 +265,13 @@ describe('mtop', () => {
   test('puts N# behind PID, in the heading and in every row below it', () => {
     const frame =
       'top - 12:00:00 up 1 day\nTasks:  2 total\n\n    PID USER      PR  NI %CPU COMMAND\n      1 root      20   0  0.0 init\n   4711 eva       20   0 99.0 awk';
-    expect(withNodes(frame, 0)).toEqual([
+    expect(withNodes(frame, (pid) => ({ node: pid === '4711' ? 3 : 0, job: undefined }))).toEqual([
       'top - 12:00:00 up 1 day',
       'Tasks:  2 total',
       '',
       '    PID N# USER      PR  NI %CPU COMMAND',
       '      1  0 root      20   0  0.0 init',
-      '   4711  0 eva       20   0 99.0 awk',
+      '   4711  3 eva       20   0 99.0 awk',
     ]);
   });
 });

@@ -1,4 +1,5 @@
 // A small cluster for what shows it: nodes in several states, and an HpcSource that takes flags, speeds and maps as the daemon does.
+import type { HpcGuest, HpcJob } from '../../src/agent/hpc/job-files.ts';
 import type { AdminFlags, HpcNode, HpcSource } from '../../src/agent/hpc/source.ts';
 import { FarmError } from '../../src/base/errors.ts';
 import { formatEntries, parseMap } from '../../src/cluster/map.ts';
@@ -24,6 +25,15 @@ export function hpcNode(id: number, more: Partial<HpcNode> = {}): HpcNode {
     guests: 0,
     version: '0.1.0',
     age: 0,
+    ...more,
+  };
+}
+
+/** A job as it is when nothing is said of it. */
+export function hpcJob(pid: number, more: Partial<HpcJob> = {}): HpcJob {
+  return {
+    ...{ pid, uid: 1000, command: 'awk', node: 1, atHome: true, moves: 0, locked: false, goingTo: undefined, cpu: 1, memory: 34 * mebibyte, used: 5000 },
+    ...{ obstacles: [], holds: [], thinks: 'no move would make the cluster faster', asked: '' },
     ...more,
   };
 }
@@ -74,4 +84,14 @@ export class HpcCluster implements HpcSource {
   readonly bring = () => {
     throw new FarmError('migration.absent', 'no process can be brought home: this version does not migrate');
   };
+  readonly abroad = () => this.jobList.filter(({ atHome }) => !atHome).length;
+  jobList: HpcJob[] = [];
+  guestList: HpcGuest[] = [];
+  readonly jobs = () => this.jobList;
+  readonly guests = () => this.guestList;
+  /** What was written, in words. */
+  readonly asked: string[] = [];
+  readonly send = (pid: number, place: string) => void this.asked.push(`send ${pid} ${place.trim()}`);
+  readonly sendGuest = (pid: number, place: string) => void this.asked.push(`send guest ${pid} ${place.trim()}`);
+  readonly lock = (pid: number, locked: boolean) => void this.asked.push(`lock ${pid} ${locked}`);
 }

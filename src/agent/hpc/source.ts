@@ -1,4 +1,6 @@
 // What /hpc shows and changes: the questions its files ask of the daemon. Source: openMosix /proc/hpc, facts sheet 4.
+import type { JobSource } from './job-files.ts';
+
 export interface HpcNode {
   readonly id: number;
   readonly name: string;
@@ -43,7 +45,7 @@ export interface AdminFlags {
   readonly expel: boolean;
 }
 
-export interface HpcSource {
+export interface HpcSource extends JobSource {
   readonly self: () => HpcNode;
   /** This node included, ascending id. */
   readonly nodes: () => readonly HpcNode[];
@@ -57,8 +59,10 @@ export interface HpcSource {
   /** Makes the agent use this map for this boot. @throws FarmError */
   readonly setMap: (text: string) => void;
   readonly clearMap: () => void;
-  /** Sends all guests away. @throws FarmError `migration.absent` until migration exists */
+  /** Sends all guests away, and takes none until `noblock`. @throws FarmError `migration.absent` where this node cannot migrate */
   readonly expel: () => void;
-  /** Brings our own jobs home. @throws FarmError `migration.absent` until migration exists */
+  /** Brings our own jobs home, and lets none go until `nolstay`. @throws FarmError `migration.absent` */
   readonly bring: () => void;
+  /** How many of our own are abroad. */
+  readonly abroad: () => number;
 }

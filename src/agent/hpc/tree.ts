@@ -4,6 +4,7 @@ import { FarmError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { LiveDirectory, LiveFile, LiveObject } from '../../tree/memory.ts';
 import { TreeError } from '../../tree/tree.ts';
+import { guestsDirectory, jobsDirectory, type Taking } from './job-files.ts';
 import { nodeDirectory } from './node-files.ts';
 import type { AdminFlags, HpcNode, HpcSource } from './source.ts';
 
@@ -31,6 +32,7 @@ export function hpcTree(source: HpcSource, log: Log, clock: Clock): LiveDirector
     refused = `${file}: ${reason}\n${hint === undefined ? '' : `  ${hint}\n`}`;
     log('warn', 'hpc.refused', { file, code, reason, hint });
   };
+  const take: Taking = (file, text, act) => guarded(file, text, act, refuse);
   return directory({
     admin: adminDirectory(source, refuse, () => {
       known = undefined; // what was written shows at once
@@ -44,11 +46,17 @@ export function hpcTree(source: HpcSource, log: Log, clock: Clock): LiveDirector
           .join('\n'),
       ),
       refused: { kind: 'file', read: () => refused },
-      self: told(() => JSON.stringify({ ...source.self(), gateways: source.gateways() })),
+      jobs: told(() =>
+        source
+          .jobs()
+          .map((job) => JSON.stringify(job))
+          .join('\n'),
+      ),
+      self: told(() => JSON.stringify({ ...source.self(), gateways: source.gateways(), abroad: source.abroad() })),
     }),
+    jobs: jobsDirectory(source, take),
     nodes: nodesDirectory(nodes),
-    // Guests; there are none before migration exists.
-    remote: directory({}),
+    remote: guestsDirectory(source, take),
   });
 }
 
@@ -60,7 +68,7 @@ function adminDirectory(source: HpcSource, refuse: Refuse, written: () => void):
     read: () => `${read()}\n`,
     write(text) {
       written();
-      guarded(name, text, write, refuse);
+      guarded(`admin/${name}`, text, write, refuse);
     },
   });
   const flag = (name: keyof AdminFlags): LiveFile =>
@@ -87,7 +95,7 @@ function adminDirectory(source: HpcSource, refuse: Refuse, written: () => void):
       read: () => source.map(),
       write(text) {
         written();
-        guarded('config', text, (map) => source.setMap(map), refuse);
+        guarded('admin/config', text, (map) => source.setMap(map), refuse);
       },
     },
     expel: order(
@@ -153,7 +161,7 @@ function guarded(file: string, text: string, write: (text: string) => void, refu
     write(text);
   } catch (error) {
     if (!(error instanceof FarmError)) throw error;
-    refuse(`admin/${file}`, error);
+    refuse(file, error);
     throw new TreeError('INVAL', error.message, error);
   }
 }

@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FarmError, sentence, systemCode } from '../../base/errors.ts';
+import type { HpcJob } from '../hpc/job-files.ts';
 import type { HpcNode } from '../hpc/source.ts';
 
 /** As `echo >` opens, but nothing is made where /hpc is not mounted. */
@@ -18,6 +19,8 @@ export interface Hpc {
 
 export interface SelfNode extends HpcNode {
   readonly gateways: number;
+  /** Own jobs that run elsewhere. */
+  readonly abroad: number;
 }
 
 /** The door to the files: both throw system errors. */
@@ -55,7 +58,12 @@ export function openHpc(at: string, files: TextFiles = realFiles): Hpc {
       } catch (error) {
         const code = systemCode(error);
         if (code === 'EINVAL') throw refusal(path, read('info/refused'));
-        if (code === 'EACCES' || code === 'EPERM') throw new FarmError('hpc.root', `only root may write ${join(at, path)}`, 'say it again with sudo');
+        if (code === 'EACCES' || code === 'EPERM')
+          throw new FarmError(
+            'hpc.root',
+            `only ${path.startsWith('jobs/') ? 'its owner and root' : 'root'} may write ${join(at, path)}`,
+            'say it again with sudo',
+          );
         throw unusable(at, path, error);
       }
     },
@@ -91,6 +99,11 @@ export function selfNode(hpc: Hpc): SelfNode {
 /** Every node of the map, ascending id. */
 export function allNodes(hpc: Hpc): readonly HpcNode[] {
   return whole(hpc, 'info/nodes', (text) => (text === '' ? [] : text.split('\n').map((line): HpcNode => JSON.parse(line))));
+}
+
+/** The jobs whose home this node is. */
+export function homeJobs(hpc: Hpc): readonly HpcJob[] {
+  return whole(hpc, 'info/jobs', (text) => (text === '' ? [] : text.split('\n').map((line): HpcJob => JSON.parse(line))));
 }
 
 /** A client asks for the size and then for the bytes; on a machine that is busy for a second in between they may be of two moments. */

@@ -13,6 +13,7 @@ import { mtop, usage as mtopUsage } from './mtop.ts';
 import { setpe, usage as setpeUsage } from './setpe.ts';
 import { showmap, usage as showmapUsage } from './showmap.ts';
 import { done, type Tool, unable, type World } from './tool.ts';
+import { why, usage as whyUsage } from './why.ts';
 
 const tools: Readonly<Record<string, { readonly run: Tool; readonly usage: string }>> = {
   setpe: { run: setpe, usage: setpeUsage },
@@ -22,6 +23,7 @@ const tools: Readonly<Record<string, { readonly run: Tool; readonly usage: strin
   mps: { run: mps, usage: mpsUsage },
   mtop: { run: mtop, usage: mtopUsage },
   migrate: { run: migrate, usage: migrateUsage },
+  why: { run: why, usage: whyUsage },
 };
 
 const defaultPlace = '/hpc';

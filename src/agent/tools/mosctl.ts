@@ -1,9 +1,10 @@
 // mosctl: a node's administration, and what it knows of the others. openMosix mosctl(1), facts sheet 3.2.
 import { FarmError } from '../../base/errors.ts';
+import { decayKeeps } from '../../cluster/job.ts';
 import { isThere, utilizability } from '../../cluster/status-bits.ts';
 import type { HpcNode } from '../hpc/source.ts';
 import { allNodes, findNode, selfNode } from './hpc.ts';
-import { done, migrationAbsent, misuse, no, type Tool, type World } from './tool.ts';
+import { done, misuse, no, type Tool, type World } from './tool.ts';
 
 export const usage = `mosctl stay|nostay|lstay|nolstay|block|noblock|quiet|noquiet|mfs|nomfs
 mosctl expel|bring
@@ -15,7 +16,10 @@ mosctl getyard|setyard YARD|gettune|getdecay|setdecay INTERVAL [SLOW FAST]`;
 /** What 10000 of speed and 100 of load are: openMosix's unit, which the agent measures this node with. */
 const standardSpeed = 10_000;
 
-/** How often `expel` looks whether the last guest has gone, ms. */
+/** Seconds after which a job's statistics fade by one step. */
+const decayInterval = 1;
+
+/** How often `expel` and `bring` look whether the last has gone, ms. */
 const look = 1000;
 
 type Command = (words: readonly string[], world: World) => number | Promise<number>;
@@ -57,9 +61,17 @@ const commands: Readonly<Record<string, Command>> = {
       'the agent has measured this node with it; mosctl setspeed NUMBER overrides what it found',
     );
   },
-  gettune: () => refuse('there are no migration costs to show'),
-  getdecay: () => refuse('no statistics of processes are kept'),
-  setdecay: () => refuse('no statistics of processes are kept'),
+  gettune: () => {
+    throw new FarmError('tune.measured', 'what a move costs is measured as moves are made, not set', 'journalctl -u farm-agent has each: move.done');
+  },
+  getdecay: (words, { out }) => {
+    nothingMore(words);
+    out(`${decayInterval} ${decayKeeps.slow} ${decayKeeps.fast}\n`);
+    return done;
+  },
+  setdecay: () => {
+    throw new FarmError('decay.fixed', "a job's numbers fade by openMosix's own figures, on all nodes", 'mosrun -s, -f and -n choose among them for a job');
+  },
 };
 
 export const mosctl: Tool = (args, world) => {
@@ -71,10 +83,6 @@ export const mosctl: Tool = (args, world) => {
 
 function nothingMore(words: readonly string[]): void {
   if (words.length > 0) throw misuse(`"${words[0]}" is one word too many`, usage);
-}
-
-function refuse(what: string): never {
-  throw migrationAbsent(what);
 }
 
 function setting(flag: string, on: boolean): Command {
@@ -94,9 +102,11 @@ function leaving(order: 'expel' | 'bring'): Command {
     selfNode(hpc);
     hpc.write(`admin/${order}`, '1\n');
     for (;;) {
-      const { guests } = selfNode(hpc);
-      if (order === 'bring' || guests === 0) return done;
-      out(guests === 1 ? '1 guest is leaving\n' : `${guests} guests are leaving\n`);
+      const { guests, abroad } = selfNode(hpc);
+      const left = order === 'bring' ? abroad : guests;
+      if (left === 0) return done;
+      const what = order === 'bring' ? ['job is abroad', 'jobs are abroad'] : ['guest is leaving', 'guests are leaving'];
+      out(`${left} ${left === 1 ? what[0] : what[1]}\n`);
       if (await world.pause(look)) return no;
     }
   };

@@ -3,8 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { FarmError } from '../../base/errors.ts';
 import { openFullScreen } from '../../base/full-screen.ts';
-import { selfNode } from './hpc.ts';
-import type { Place } from './mps.ts';
+import { type Place, placesOf } from './mps.ts';
 import { done, misuse, type Tool, unable } from './tool.ts';
 
 export const usage = 'mtop [-d SECONDS] [-n TIMES] [-c] [-S] [-i]    keys: q, c, S, i';
@@ -20,15 +19,8 @@ interface Asked {
 
 export const mtop: Tool = async (args, { hpc }) => {
   const asked = parse(args);
-  let place: Place = 0;
-  try {
-    selfNode(hpc);
-  } catch (error) {
-    if (!(error instanceof FarmError)) throw error;
-    place = -1;
-  }
   const { stdin, stdout } = process;
-  if (!stdout.isTTY || !stdin.isTTY) return follow(asked, 512, (frame) => void stdout.write(`${withNodes(frame, place).join('\n')}\n`)).ended;
+  if (!stdout.isTTY || !stdin.isTTY) return follow(asked, 512, (frame) => void stdout.write(`${withNodes(frame, placesOf(hpc)).join('\n')}\n`)).ended;
   let running: Following | undefined;
   let quit = false;
   const screen = openFullScreen(
@@ -46,7 +38,7 @@ export const mtop: Tool = async (args, { hpc }) => {
     // Another switch or another size of the terminal is another top.
     while (!quit) {
       const { columns, rows } = screen.size();
-      running = follow(asked, columns, (frame) => screen.draw(fitted(withNodes(frame, place), columns, rows)));
+      running = follow(asked, columns, (frame) => screen.draw(fitted(withNodes(frame, placesOf(hpc)), columns, rows)));
       const status = await running.ended;
       if (!running.stopped) return status;
     }
@@ -123,7 +115,7 @@ export function withNodes(frame: string, place: Place): readonly string[] {
     const heading = /^\s*PID(?= )/.exec(line);
     if (heading !== null) end = heading[0].length;
     if (end === undefined || line.trim() === '') return line;
-    const column = heading === null ? String(place) : 'N#';
+    const column = heading === null ? String(place(/\d+/.exec(line)?.[0] ?? '').node) : 'N#';
     return `${line.slice(0, end)} ${column.padStart(2)}${line.slice(end)}`;
   });
 }

@@ -33,6 +33,3 @@ export const unable = 2;
 export function misuse(message: string, usage: string): FarmError {
   return new FarmError('usage', message, `usage: ${usage.replaceAll('\n', '\n         ')}`);
 }
-
-export const migrationAbsent = (what: string, hint?: string): FarmError =>
-  new FarmError('migration.absent', `${what}: this version of farm does not migrate processes`, hint);

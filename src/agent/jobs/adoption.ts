@@ -1,0 +1,54 @@
+// The jobs that an agent before this one left behind: they run on without it, and so do the shells that keep their pipes.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemCode } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { Arrival } from './arrival.ts';
+import { type Body, cgroupOf, isJobId, type Places, readRecord, removePlace, type Sides, sidesOfHolder } from './body.ts';
+import type { Job } from './running.ts';
+import type { ArrivingJob, FrozenJob, JobSpec, RunningJob } from './types.ts';
+
+/** How it was when the agent ended. Whether one that is frozen or has arrived runs here is for the move's protocol to say. */
+export type Adopted =
+  | { readonly kind: 'running'; readonly job: RunningJob }
+  | { readonly kind: 'frozen'; readonly job: RunningJob; readonly frozen: FrozenJob }
+  | { readonly kind: 'arrived'; readonly spec: JobSpec; readonly arriving: ArrivingJob };
+
+/** All of them; to be called once, before anything is started. What was only half here is taken away. */
+export async function adoptJobs(places: Places, run: (body: Body, sides: Sides) => Job, log: Log): Promise<readonly Adopted[]> {
+  const found: Adopted[] = [];
+  for (const id of (await readdir(places.jobs)).filter(isJobId)) {
+    const directory = join(places.jobs, id);
+    const record = await readRecord(directory).catch(() => undefined);
+    const whole = record !== undefined && (await holds(record.holder, directory));
+    if (!whole) {
+      log('warn', 'job.lost', { job: id, reason: record === undefined ? 'it was not here yet' : 'its pipes are gone' });
+      await removePlace(places, id, undefined);
+      continue;
+    }
+    const body: Body = { ...record, directory, cgroup: cgroupOf(places, id) };
+    const sides = sidesOfHolder(record.holder, record.spec.streams === 'separate');
+    log('info', 'job.adopted', { job: id, stage: record.stage });
+    if (record.stage === 'arrived') found.push({ kind: 'arrived', spec: record.spec, arriving: await Arrival.found(places, body, sides, run) });
+    else {
+      const job = run(body, sides);
+      if (record.stage === 'frozen') found.push({ kind: 'frozen', job, frozen: await job.stillFrozen() });
+      else {
+        await job.ensureRunning();
+        found.push({ kind: 'running', job });
+      }
+    }
+  }
+  return found;
+}
+
+/** Whether that process is still the holder of the job in `directory`: its number may have another owner by now. */
+async function holds(holder: number, directory: string): Promise<boolean> {
+  try {
+    const words = (await readFile(`/proc/${holder}/environ`, 'utf8')).split('\0');
+    return words.includes(`FARM_JOB=${directory}`);
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes(systemCode(error) ?? '')) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,316 @@
+// Jobs whose home is here, from mosrun to exit status: takes deputies in, has their jobs started somewhere, and connects the two. Also starts jobs for other homes.
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { FarmError, sentence } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { isForegroundStopped, jobMounts, statFields } from './caller.ts';
+import { type Deputy, lostStatus, openDeputy, statOf } from './deputy.ts';
+import { type HomeJob, openHomeTable } from './home.ts';
+import { sayUnknown } from './home-streams.ts';
+import { type JobOptions, parseMosrun, type Run } from './mosrun-options.ts';
+import { asHeader, asStart } from './start.ts';
+import { attacher, streamsPurpose } from './streams.ts';
+import type { Attach, Attached, JobEngine, JobId, JobSpec, Link, RunningJob } from './types.ts';
+
+const defaultDirectory = '/run/farm-agent/deputies';
+/** Who has so many jobs has made a mistake in a loop. Each takes a handful of descriptors of the agent's. */
+const deputiesMax = 1000;
+/** Ms between looks at deputies that inotify says nothing of. */
+const lookInterval = 1000;
+/** Ms that a job from before has to show up after the agent was started again: its node tries every few seconds. */
+const returnPatience = 30_000;
+/** A job of a wholly lost node, and wrong usage: exit statuses of mosrun itself. */
+const unable = 2;
+
+export interface DeputiesOptions {
+  readonly self: number;
+  readonly hostname: string;
+  readonly directory?: string;
+  readonly link: Link;
+  readonly engine: Pick<JobEngine, 'start'>;
+  readonly log: Log;
+  /** A spec that another agent sent, checked. Throws `WireError`. */
+  readonly readSpec: (value: unknown) => JobSpec;
+  /** mosrun -b: where this job would do best. By default, here. */
+  readonly place?: (spec: JobSpec, options: JobOptions) => Promise<number>;
+  /** Mounts of this node that jobs see. By default all that are no kernel's, no /hpc and no /mfs. */
+  readonly mounts?: () => Promise<readonly string[]>;
+  /** A job has been started on this node, for whatever home: from now on it may be moved. */
+  readonly started?: (job: RunningJob, attached: Attached, options: JobOptions) => void;
+  /** The node of a job is gone. True: it will be run again from a checkpoint (`moved` says where), so its deputy waits. */
+  readonly lost?: (job: HomeJob) => boolean;
+  /** A job that runs here since before this agent was started. */
+  readonly adopt?: (id: JobId) => Promise<RunningJob | undefined>;
+  readonly returnPatience?: number;
+}
+
+export interface Deputies {
+  readonly jobs: ReadonlyMap<JobId, HomeJob>;
+  readonly onChange: (listener: () => void) => void;
+  /** For jobs that have come to this node. Their home learns of it by this. */
+  readonly attach: Attach;
+  /** A job of this home is at that node now. The job's streams say so, too. */
+  moved(id: JobId, node: number): void;
+  setOptions(id: JobId, options: Partial<JobOptions>): void;
+  signal(id: JobId, signal: NodeJS.Signals): void;
+  /** That node is down: its jobs of this home end like a crash, or go on from a checkpoint. */
+  nodeGone(node: number): void;
+  /** The home of jobs that run here is down; kills them. */
+  homeGone(home: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Throws system errors where `directory` cannot be made. */
+export async function startDeputies(options: DeputiesOptions): Promise<Deputies> {
+  const { self, hostname, link, engine, log, directory = defaultDirectory } = options;
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  chmodSync(directory, 0o1733); // everybody makes one of his own in it, and nobody lists those of others
+  const table = openHomeTable(join(dirname(directory), 'homes'));
+  const deputies = new Map<string, Deputy | 'opening'>();
+  const running = new Map<JobId, Deputy>();
+  const guests = new Map<JobId, { readonly job: RunningJob; readonly attached: Attached }>();
+  let isClosed = false;
+
+  const attachHere = attacher({
+    link,
+    log,
+    isStopped: async (job) => isForegroundStopped(await treeStats(job.pid)),
+    unknown(job) {
+      log('warn', 'job.unwanted', { job: job.spec.id, home: job.spec.home });
+      job.signal('SIGKILL').catch((error: unknown) => log('warn', 'job.control', { job: job.spec.id, reason: sentence(error) }));
+    },
+  });
+  const attach: Attach = (job, from) => {
+    const attached = attachHere(job, from);
+    const guest = { job, attached };
+    const forget = () => {
+      if (guests.get(job.spec.id) === guest) guests.delete(job.spec.id);
+    };
+    guests.set(job.spec.id, guest);
+    void job.ended.then(forget);
+    return {
+      ...attached,
+      release() {
+        forget();
+        attached.release();
+      },
+    };
+  };
+
+  async function hostStart(spec: JobSpec, chosen: JobOptions): Promise<void> {
+    if (guests.has(spec.id)) throw new FarmError('job.known', `node ${self} has the job ${spec.id} already`);
+    const job = await engine.start(spec);
+    const attached = attach(job, undefined);
+    options.started?.(job, attached, chosen);
+    log('info', 'job.started', { job: spec.id, home: spec.home, user: spec.uid });
+  }
+
+  link.answer('job.start', async (from, body) => {
+    const { spec, chosen } = asStart(body, options.readSpec);
+    if (spec.home !== from) throw new FarmError('job.home', `node ${from} starts a job of node ${spec.home}`);
+    await hostStart(spec, chosen);
+    return {};
+  });
+
+  link.serve(streamsPurpose, (from, value, stream) => {
+    const header = asHeader(value);
+    const job = header === undefined ? undefined : table.jobs.get(header.id);
+    const streams = header === undefined ? undefined : running.get(header.id)?.streams;
+    // One that was started twice, because the answer to the first call was lost, is not where it is waited for.
+    if (header === undefined || job === undefined || (header.begins && job.node !== from)) return sayUnknown(stream);
+    if (streams === undefined) {
+      stream.destroy(); // its deputy is not back yet
+      return;
+    }
+    if (job.node !== from) moved(header.id, from);
+    if (job.state === 'starting') table.change(header.id, { state: 'running' });
+    streams.connect(stream, header);
+  });
+
+  function moved(id: JobId, node: number): void {
+    const job = table.jobs.get(id);
+    if (job === undefined || job.node === node) return;
+    table.change(id, { node, moves: job.moves + 1, since: Date.now() });
+    log('info', 'job.moved', { job: id, from: job.node, to: node });
+  }
+
+  async function take(name: string): Promise<void> {
+    // inotify also tells that one is gone.
+    if (isClosed || !/^[1-9]\d{0,9}$/.test(name) || deputies.has(name) || !existsSync(join(directory, name))) return;
+    deputies.set(name, 'opening');
+    let id: JobId | undefined;
+    try {
+      const deputy: Deputy = await openDeputy(join(directory, name), Number(name), {
+        ready(caller, streams, window) {
+          id = `${self}-${caller.pid}-${caller.start}`;
+          void begin(deputy, id, streams, window).catch((error: unknown) => {
+            const known = error instanceof FarmError ? error : new FarmError('job.fault', sentence(error));
+            log('warn', 'job.failed', { job: id, code: known.code, reason: known.message });
+            deputy.fail(known, unable);
+            if (id !== undefined) drop(id);
+          });
+        },
+        stopped(isStopped) {
+          if (id !== undefined && table.jobs.has(id)) table.change(id, { state: isStopped ? 'stopped' : 'running' });
+        },
+        ended({ status, cpuTime }) {
+          log('info', 'job.ended', { job: id, status, cpuTime });
+          if (id !== undefined) drop(id);
+        },
+        // Its job is known until it has ended, too: the order to end may have a long way.
+        gone: () => void deputies.delete(name),
+        fault: (reason) => log('warn', 'job.streams', { job: id, reason }),
+      });
+      deputies.set(name, deputy);
+      if (deputies.size > deputiesMax) deputy.fail(new FarmError('job.many', `this node has ${deputiesMax} jobs already`), unable);
+    } catch (error) {
+      deputies.delete(name);
+      refuseAt(join(directory, name), error);
+    }
+  }
+
+  /** A directory without a deputy: left over, or not what it should be. */
+  function refuseAt(path: string, error: unknown): void {
+    log('warn', 'deputy.refused', { file: path, reason: sentence(error) });
+    rmSync(path, { recursive: true, force: true });
+  }
+
+  function drop(id: JobId): void {
+    running.delete(id);
+    table.remove(id);
+  }
+
+  async function begin(deputy: Deputy, id: JobId, streams: JobSpec['streams'], window: JobSpec['window']): Promise<void> {
+    running.set(id, deputy);
+    if (table.jobs.has(id)) return await resume(deputy, id);
+    const { caller } = deputy;
+    for (const [old, { spec }] of table.jobs) if (spec.deputy === caller.pid) drop(old); // of a process that was before
+    const run = parseMosrun(caller.name, caller.args);
+    const { uid, gid, groups, umask, niceness, limits, directory: cwd, environment } = caller;
+    const spec: JobSpec = {
+      ...{ id, home: self, hostname, deputy: caller.pid, args: run.args, name: run.name, environment: [...environment, `FARM_JOB=${id}`], directory: cwd },
+      ...{ umask, uid, gid, groups, niceness, limits, streams, window, mounts: await (options.mounts ?? ownMounts)() },
+    };
+    await startSomewhere(spec, run);
+  }
+
+  async function startSomewhere(spec: JobSpec, run: Run): Promise<void> {
+    const nodes = await candidates(run, spec);
+    const now = Date.now();
+    for (const [index, node] of nodes.entries()) {
+      table.put({ spec, options: run.options, node, moves: 0, state: 'starting', began: now, since: now });
+      try {
+        return await startAt(node, spec, run.options);
+      } catch (error) {
+        if (!(error instanceof FarmError)) throw error;
+        // After `link.cut` nobody knows whether it runs there: a second one might be one too many.
+        if (index < nodes.length - 1 && error.code !== 'link.cut') continue;
+        const elsewhere = run.place.kind === 'one' && !run.force;
+        throw new FarmError(error.code, error.message, elsewhere ? 'mosrun -F goes on anywhere' : error.hint, error);
+      }
+    }
+  }
+
+  async function startAt(node: number, spec: JobSpec, chosen: JobOptions): Promise<void> {
+    if (node === self) await hostStart(spec, chosen);
+    else await link.call(node, 'job.start', { spec, options: chosen });
+  }
+
+  /** Where to try, in this order. */
+  async function candidates({ place, force, options: chosen }: Run, spec: JobSpec): Promise<readonly number[]> {
+    if (place.kind === 'best') return [...new Set([(await options.place?.(spec, chosen)) ?? self, self])];
+    if (place.kind !== 'one') return [self];
+    const order = place.nodes.map((node) => ({ node, by: Math.random() })).sort((one, other) => one.by - other.by);
+    const nodes = order.map(({ node }) => node);
+    return force ? [...new Set([...nodes, self])] : nodes.slice(0, 1);
+  }
+
+  /** A deputy from before this agent: its job is still where it was, or gone. */
+  async function resume(deputy: Deputy, id: JobId): Promise<void> {
+    const job = table.jobs.get(id);
+    if (job?.node === self) {
+      const kept = await options.adopt?.(id);
+      if (kept === undefined) return crash(id, 'the agent of this node was started again');
+      const attached = attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0 });
+      options.started?.(kept, attached, job.options);
+      return;
+    }
+    setTimeout(() => {
+      if (running.get(id) === deputy && deputy.streams?.isConnected !== true) crash(id, `node ${table.jobs.get(id)?.node} does not have it any more`);
+    }, options.returnPatience ?? returnPatience).unref();
+  }
+
+  function crash(id: JobId, why: string): void {
+    log('warn', 'job.lost', { job: id, reason: why });
+    running.get(id)?.fail(new FarmError('job.lost', `the job is lost: ${why}`), lostStatus);
+    drop(id);
+  }
+
+  async function look(): Promise<void> {
+    for (const name of await readdir(directory).catch(() => [])) void take(name);
+    for (const deputy of deputies.values()) if (deputy !== 'opening') await deputy.look();
+  }
+
+  const watcher = watch(directory, (_event, name) => {
+    if (name !== null) void take(name);
+  });
+  watcher.on('error', (error) => log('warn', 'deputy.unwatched', { reason: sentence(error) })); // there are the looks
+  const looks = setInterval(() => void look(), lookInterval);
+  const agentFile = join(directory, 'agent');
+  writeFileSync(`${agentFile}.new`, `${process.pid} ${statFields(readFileSync('/proc/self/stat', 'latin1'))[19]}\n`, { mode: 0o644 });
+  renameSync(`${agentFile}.new`, agentFile);
+  await look();
+  // Deputies that ended while there was no agent.
+  for (const [id, { spec }] of table.jobs) if (!deputies.has(String(spec.deputy))) table.remove(id);
+
+  return {
+    jobs: table.jobs,
+    onChange: table.onChange,
+    attach,
+    moved,
+    setOptions(id, change) {
+      const job = table.jobs.get(id);
+      table.change(id, job === undefined ? {} : { options: { ...job.options, ...change } });
+    },
+    signal(id, signal) {
+      const streams = running.get(id)?.streams;
+      if (streams === undefined) throw new FarmError('job.unknown', `no job ${id} has its home here`, 'farm job list');
+      streams.control({ signal });
+    },
+    nodeGone(node) {
+      for (const [id, job] of table.jobs) {
+        if (job.node === node && node !== self && options.lost?.(job) !== true) crash(id, `node ${node}, where it ran, is down`);
+      }
+    },
+    async homeGone(home) {
+      for (const [id, { job, attached }] of guests) {
+        if (job.spec.home !== home || home === self) continue;
+        log('warn', 'job.orphaned', { job: id, home });
+        attached.release();
+        guests.delete(id);
+        await job.signal('SIGKILL');
+      }
+    },
+    async close() {
+      isClosed = true;
+      watcher.close();
+      clearInterval(looks);
+      rmSync(agentFile, { force: true });
+      for (const deputy of deputies.values()) if (deputy !== 'opening') deputy.close();
+      for (const { attached } of guests.values()) attached.release();
+    },
+  };
+}
+
+async function ownMounts(): Promise<readonly string[]> {
+  return jobMounts(await readFile('/proc/self/mountinfo', 'utf8'), ['/hpc', '/mfs', '/run/farm-agent']);
+}
+
+/** Of a process and all below it. */
+async function treeStats(pid: number): Promise<readonly string[]> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  const own = await statOf(pid);
+  const below = await Promise.all(children.split(' ').flatMap((word) => (word.trim() === '' ? [] : [treeStats(Number(word))])));
+  return [...(own === undefined ? [] : [own]), ...below.flat()];
+}

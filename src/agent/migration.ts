@@ -1,0 +1,177 @@
+// Migration on this node, put together: the link, the engine, the deputies and the moves, and what /hpc asks of them.
+import { freemem, hostname, totalmem } from 'node:os';
+import { basename } from 'node:path';
+import type { Ipv4 } from '../base/addresses.ts';
+import { FarmError, sentence } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { run } from '../base/processes.ts';
+import type { Measures } from '../cluster/entry.ts';
+import type { MemberTable } from '../cluster/members.ts';
+import type { ClusterMap } from '../cluster/nodes.ts';
+import { viewsOf } from '../cluster/view.ts';
+import type { HpcGuest, HpcJob } from './hpc/job-files.ts';
+import type { MigrationSource } from './hpc-source.ts';
+import { type Deputies, startDeputies } from './jobs/deputies.ts';
+import { startJobEngine } from './jobs/engine.ts';
+import type { JobEngine, RootOf } from './jobs/types.ts';
+import { startLink } from './link/link.ts';
+import { placeOf } from './moves/asked.ts';
+import { watchLost } from './moves/lost.ts';
+import type { MachineNow } from './moves/own.ts';
+import { readSpec } from './moves/spec.ts';
+import { type Moves, startMoves } from './moves/start.ts';
+import { ownVersions } from './moves/versions.ts';
+import type { Sampler } from './sample.ts';
+import type { AgentState } from './state.ts';
+
+/** Criu looks at its own kernel support when it is asked for its version; a busy old machine takes seconds. */
+const criuPatience = 30_000;
+
+export interface MigrationOptions {
+  readonly self: { readonly id: number; readonly address: Ipv4 };
+  readonly agentVersion: string;
+  readonly incarnation: number;
+  readonly map: () => ClusterMap;
+  readonly keys: () => readonly [Buffer, ...Buffer[]];
+  readonly table: MemberTable;
+  readonly state: AgentState;
+  readonly sampler: Sampler;
+  readonly measures: () => Measures | undefined;
+  readonly rootOf: RootOf;
+  /** Flags or guests have changed: tell the cluster. */
+  readonly tell: () => void;
+  readonly refuse: (reason: string, from: string, detail: string) => void;
+  readonly log: Log;
+}
+
+export interface Migration {
+  readonly source: MigrationSource;
+  guests(): number;
+  close(): Promise<void>;
+}
+
+/** Throws `FarmError` `migration.absent` where there is no criu, and what the engine and the link throw. */
+export async function startMigration(options: MigrationOptions): Promise<Migration> {
+  const { self, log, table, state, sampler } = options;
+  const now = () => performance.now();
+  const versions = await ownVersions(options.agentVersion, await criuVersion(), '');
+  const engine = await startJobEngine({ log, rootOf: options.rootOf });
+  const link = await startLink({ self, map: options.map, keys: options.keys, refuse: options.refuse, log });
+  let moves: Moves | undefined;
+  let deputies: Deputies | undefined;
+
+  const machine = (): MachineNow => {
+    const measures = options.measures();
+    const memory = measures?.memory ?? { total: totalmem(), free: freemem() };
+    const { flags, speed } = state.get();
+    return { flags, cpus: sampler.cpus(), speed: speed?.value ?? 1, ...sampler.work(), memory, memoryPressure: measures?.pressure.memory ?? 0 };
+  };
+  const started = startMoves({
+    ...{ self: self.id, incarnation: options.incarnation, link, engine, versions, machine, now, log },
+    attach(job, from) {
+      if (deputies === undefined) throw new FarmError('migration.absent', 'the agent is still starting');
+      return deputies.attach(job, from);
+    },
+    views: () => viewsOf(table, now()),
+    member(node) {
+      const member = table.members.get(node);
+      return member === undefined ? undefined : { incarnation: member.incarnation, alive: member.state === 'alive' };
+    },
+    home: () => [...(deputies?.jobs.values() ?? [])].map(({ spec, node }) => ({ spec, where: node })),
+    moved: (job, node) => deputies?.moved(job, node),
+    onGuests() {
+      const { flags } = state.get();
+      if (flags.expel && moves?.guests() === 0) state.set({ flags: { ...flags, expel: false } });
+      options.tell();
+    },
+    timers: {
+      after(milliseconds, act) {
+        const timer = setTimeout(act, milliseconds);
+        return () => clearTimeout(timer);
+      },
+    },
+  });
+  moves = started;
+  const gated: Pick<JobEngine, 'start'> = {
+    async start(spec) {
+      started.admit(spec);
+      return await engine.start(spec);
+    },
+  };
+  try {
+    deputies = await startDeputies({
+      ...{ self: self.id, hostname: hostname(), link, engine: gated, log, readSpec },
+      place: (spec, wishes) => Promise.resolve(started.place(spec, wishes)),
+      started: (job, attached, wishes) => started.take(job, attached, wishes),
+    });
+  } catch (error) {
+    await Promise.all([started.close(), link.close()]);
+    throw error;
+  }
+  const stopWatching = watchLost({ self: self.id, table, deputies, link, now, log });
+  log('info', 'migration.started', { criu: versions.criu, kernel: versions.kernel });
+  return {
+    source: sourceOf(self.id, started, deputies),
+    guests: () => started.guests(),
+    async close() {
+      stopWatching();
+      await started.close();
+      await deputies?.close();
+      await link.close();
+      await engine.close();
+    },
+  };
+}
+
+async function criuVersion(): Promise<string> {
+  try {
+    const said = await run('criu', ['--version'], { signal: AbortSignal.timeout(criuPatience) });
+    return /^Version: (\S+)/m.exec(said.toString())?.[1] ?? 'unknown';
+  } catch (error) {
+    throw new FarmError('migration.absent', `criu does not run on this node: ${sentence(error)}`, 'build the image with criu: packages: [criu]', error);
+  }
+}
+
+function sourceOf(self: number, moves: Moves, deputies: Deputies): MigrationSource {
+  const idOf = (pid: number): string => {
+    const found = [...deputies.jobs.values()].find(({ spec }) => spec.deputy === pid);
+    if (found === undefined) throw new FarmError('job.unknown', `job ${pid} has ended`);
+    return found.spec.id;
+  };
+  return {
+    bring: () => moves.bring(),
+    abroad: () => moves.abroad(),
+    jobs: () =>
+      moves.homeJobs().map(({ spec, where, news, asked }): HpcJob => {
+        const { moves: moved = 0, cpu = 0, memory = 0, used = 0, obstacles = [], holds = [], thinks = '', goingTo } = news ?? {};
+        const locked = news?.wishes.locked ?? deputies.jobs.get(spec.id)?.options.locked ?? false;
+        const { deputy: pid, uid } = spec;
+        const common = { pid, uid, command: nameOf(spec.args), node: where, atHome: where === self, moves: moved, locked };
+        return { ...common, goingTo, cpu, memory, used, obstacles, holds, thinks, asked };
+      }),
+    guests: () =>
+      [...moves.jobs.values()]
+        .filter(({ job }) => job.spec.home !== self)
+        .map(({ job, memory, usedBefore, usedHere, moves: moved }): HpcGuest => {
+          const { home, deputy, uid, gid, args } = job.spec;
+          return { pid: job.pid, home, deputy, uid, gid, command: nameOf(args), memory, used: usedBefore + usedHere, moves: moved };
+        }),
+    send: (pid, place) => moves.request(idOf(pid), placeOf(place, self)),
+    lock(pid, locked) {
+      const id = idOf(pid);
+      deputies.setOptions(id, { locked });
+      moves.lock(id, locked);
+    },
+    sendGuest(pid, place) {
+      const guest = [...moves.jobs.values()].find(({ job }) => job.pid === pid);
+      if (guest === undefined) throw new FarmError('job.unknown', `guest ${pid} has gone`);
+      moves.send(guest.job.spec.id, placeOf(place, guest.job.spec.home));
+    },
+  };
+}
+
+function nameOf([program = '']: readonly string[]): string {
+  return basename(program)
+    .replace(/[^\x20-\x7e]/g, '?')
+    .slice(0, 64);
+}

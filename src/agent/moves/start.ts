@@ -1,0 +1,375 @@
+// Migration and balancing on one node: once a second it looks at its jobs, repeats what may have been lost, and decides at most one move. docs/balancing.md.
+import { FarmError, sentence } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { admit, expected, type Offered } from '../../cluster/admission.ts';
+import { decide, type MoveReason, type Own } from '../../cluster/balance.ts';
+import { busyReason, decisionText } from '../../cluster/decision-text.ts';
+import type { Job } from '../../cluster/job.ts';
+import type { NodeView } from '../../cluster/view.ts';
+import { type Hosted, type HostedJobs, lookAtObstacles, ruleJob, sampled, stayed } from '../jobs/hosted.ts';
+import type { Attach, Attached, JobEngine, JobId, RunningJob } from '../jobs/types.ts';
+import type { Fault, MoveFigures } from './departure.ts';
+import { openDriver } from './driver.ts';
+import { type HomeSide, type HomeSideOptions, homeSide } from './home-side.ts';
+import { type JobNews, newsMax, newsOf } from './news.ts';
+import { contention, type MachineNow, ownersPart, ownOf } from './own.ts';
+import { type Placer, placer } from './place.ts';
+import { fields, flag, text, whole } from './shape.ts';
+import type { Versions } from './versions.ts';
+import { readJobId, type Wishes } from './wire.ts';
+
+/** Bytes a second, before the first move has measured it: half of Fast Ethernet's successor. */
+const bandwidthFirst = 50_000_000;
+/** A move that carries less says nothing of the network. */
+const measurable = 16 * 2 ** 20;
+/** How old a job's obstacles may be, ms; before a move they are looked at in any case. */
+const obstaclesAge = 10_000;
+/** Jobs whose obstacles are looked at in one round. */
+const obstaclesARound = 4;
+/** A home hears of a job at least this often, ms. */
+const newsAge = 5000;
+/** Criu and this agent work for a move: for so long after one, ms, what is not a job's is not taken for the owner's. */
+const settling = 4000;
+/** A request for a place waits this long for a node that is busy, ms. */
+const requestPatience = 15_000;
+/** Times that a home denies a job, and for how long, ms, before it is believed. */
+const deniedTimes = 3;
+const deniedFor = 10_000;
+/** Waiting, as tests pass it. */
+interface Waiting {
+  after(milliseconds: number, run: () => void): () => void;
+}
+
+export interface MovesOptions extends HomeSideOptions {
+  /** Larger after each start. */
+  readonly incarnation: number;
+  readonly engine: JobEngine;
+  readonly attach: Attach;
+  readonly versions: Versions;
+  readonly machine: () => MachineNow;
+  readonly views: () => readonly NodeView[];
+  /** What gossip says of a node: which start of its agent, and whether it lives. */
+  readonly member: (node: number) => { readonly incarnation: number; readonly alive: boolean } | undefined;
+  /** Guests have come or gone. */
+  readonly onGuests: () => void;
+  /** Of jobs whose only copy is here, frozen. Default `run`. */
+  readonly policy?: 'run' | 'kill';
+  /** Ms of a clock that does not step. */
+  readonly now: () => number;
+  readonly timers: Waiting;
+  /** Only in tests. */
+  readonly fault?: Fault;
+  readonly precopy?: boolean;
+  readonly log: Log;
+}
+
+export interface Moves extends HomeSide, Placer {
+  /** A job has begun here, of whatever home: from now on it may move. */
+  take(job: RunningJob, attached: Attached, wishes: Wishes): void;
+  readonly jobs: ReadonlyMap<JobId, Hosted>;
+  /** Those of other homes. */
+  guests(): number;
+  /** For a guest, by root of this node. */
+  send(id: JobId, to: number | 'balance'): void;
+  /** One round; the timer calls it. */
+  round(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function startMoves(options: MovesOptions): Moves {
+  const { self, link, engine, now, log } = options;
+  const jobs: HostedJobs = new Map();
+  const told = new Map<JobId, { readonly text: string; readonly at: number }>();
+  const denied = new Map<JobId, { readonly times: number; readonly since: number }>();
+  const orders = new Map<JobId, { readonly to: number | 'balance'; readonly until: number }>();
+  const peerAt = new Map<number, number>();
+  const background = { value: 0, quietUntil: 0 };
+  let bandwidth = bandwidthFirst;
+  let thinks = 'nothing yet';
+  let lastRound = now();
+  let ended = false;
+  let guestsBefore = 0;
+
+  const driver = openDriver({
+    ...{ self, incarnation: options.incarnation, link, engine, attach: options.attach, jobs, versions: options.versions, now, log },
+    verdict: (from, offered) => admit(own(), ruleJobs(), driver.underWay(), from, offered),
+    bandwidth: () => bandwidth,
+    precopy: options.precopy ?? true,
+    fault: options.fault ?? (() => {}),
+    policy: options.policy ?? 'run',
+    onChange(id) {
+      told.delete(id);
+      background.quietUntil = now() + settling;
+      if (guests() !== guestsBefore) options.onGuests();
+      guestsBefore = guests();
+      void tellHomes();
+    },
+    onMoved(_job, _to, figures) {
+      measureNetwork(figures);
+    },
+  });
+
+  function measureNetwork({ plain, total, frozen }: MoveFigures): void {
+    if (plain < measurable || total <= frozen) return;
+    bandwidth = (bandwidth + (1000 * plain) / total) / 2;
+  }
+
+  function own(): Own {
+    return ownOf(self, options.machine(), background.value, bandwidth);
+  }
+
+  function ruleJobs(): readonly Job[] {
+    return [...jobs.values()].map((hosted) => ruleJob(hosted, now()));
+  }
+
+  function guests(): number {
+    return [...jobs.values()].filter(({ job }) => job.spec.home !== self).length;
+  }
+
+  async function round(): Promise<void> {
+    const elapsed = now() - lastRound;
+    lastRound = now();
+    await sample(elapsed);
+    driver.tick();
+    await settleGone();
+    await obey();
+    await balance();
+    await tellHomes();
+    home.recall();
+  }
+
+  async function sample(elapsed: number): Promise<void> {
+    const machine = options.machine();
+    const crowded = contention(machine);
+    let had = 0;
+    await Promise.all(
+      [...jobs.values()].map(async (hosted) => {
+        try {
+          const before = hosted.usedHere;
+          sampled(hosted, await hosted.job.usage(), elapsed, crowded);
+          had += hosted.usedHere - before;
+        } catch (error) {
+          // It ends, or goes, at this moment.
+          log('debug', 'job.unmeasured', { job: hosted.job.spec.id, reason: sentence(error) });
+        }
+      }),
+    );
+    const { leaving, arriving } = driver.underWay();
+    if (leaving.length + arriving.length > 0) background.quietUntil = now() + settling;
+    if (elapsed > 0 && now() >= background.quietUntil) background.value = ownersPart(background.value, machine, had / elapsed);
+    const stale = [...jobs.values()].filter(({ obstaclesAt, goingTo }) => goingTo === undefined && now() - obstaclesAt >= obstaclesAge);
+    await Promise.all(stale.slice(0, obstaclesARound).map((hosted) => lookAtObstacles(hosted, now())));
+  }
+
+  /** Asks the new start of an agent what it has of the moves that its last one was in. */
+  async function settleGone(): Promise<void> {
+    const open = driver.open();
+    for (const node of peerAt.keys()) if (!open.some((one) => one.node === node)) peerAt.delete(node);
+    for (const { node, job, side } of open) {
+      const incarnation = options.member(node)?.incarnation;
+      if (incarnation === undefined) continue;
+      const began = peerAt.get(node) ?? incarnation;
+      peerAt.set(node, began);
+      if (incarnation === began) continue;
+      const found = side === 'other' ? 'gone' : await askAbout(node, job);
+      if (found !== undefined) driver.settle(node, found);
+    }
+  }
+
+  /** Undefined: it is not known yet. */
+  async function askAbout(node: number, job: JobId): Promise<'gone' | 'runs-there' | undefined> {
+    try {
+      const answer = fields(await link.call(node, 'job.holds', { job }), 'an answer');
+      const holds = text(answer, 'holds');
+      if (holds !== 'none') return holds === 'runs' ? 'runs-there' : undefined;
+      // It may have ended there, or gone on: its home knows.
+      const home = Number(job.split('-')[0]);
+      const at = fields(await link.call(home, 'job.home', { job }), 'an answer');
+      if (!flag(at, 'known')) return 'runs-there';
+      const where = whole(at, 'where');
+      return where === self || where === node ? 'gone' : 'runs-there';
+    } catch (error) {
+      log('debug', 'move.unheard', { to: node, message: 'job.holds', reason: sentence(error) });
+      return undefined;
+    }
+  }
+
+  /** What was asked for by name goes before what the balancer thinks. */
+  async function obey(): Promise<void> {
+    for (const [id, { to, until }] of orders) {
+      const hosted = jobs.get(id);
+      if (hosted === undefined || hosted.goingTo !== undefined) {
+        orders.delete(id);
+        continue;
+      }
+      const target = to === 'balance' ? balancerChoice(hosted) : to;
+      if (typeof target === 'string') refuse(hosted, target);
+      else if ((await mayGo(hosted)) && !offer(hosted, target, 'asked')) {
+        if (now() < until) continue;
+        refuse(hosted, busyReason(target));
+      }
+      orders.delete(id);
+    }
+  }
+
+  function refuse(hosted: Hosted, why: string): void {
+    stayed(hosted, why, false, now());
+    told.delete(hosted.job.spec.id);
+  }
+
+  async function mayGo(hosted: Hosted): Promise<boolean> {
+    const obstacles = await lookAtObstacles(hosted, now());
+    if (obstacles.length === 0) return true;
+    refuse(hosted, obstacles.map(({ message }) => message).join('; '));
+    return false;
+  }
+
+  /** A node, or why none. */
+  function balancerChoice(hosted: Hosted): number | string {
+    const only = ruleJobs().map((job) =>
+      job.id === hosted.job.spec.id ? { ...job, since: Number.NEGATIVE_INFINITY, locked: false } : { ...job, locked: true },
+    );
+    const { stay: _, ...flags } = own().flags;
+    const decision = decide({ ...own(), flags: { ...flags, stay: false } }, only, options.views(), driver.underWay(), now());
+    return decision.kind === 'move' ? decision.to : decisionText(decision);
+  }
+
+  async function balance(): Promise<void> {
+    const decision = decide(own(), ruleJobs(), options.views(), driver.underWay(), now());
+    thinks = decisionText(decision);
+    if (decision.kind !== 'move') return;
+    const hosted = jobs.get(decision.job);
+    if (hosted === undefined || hosted.goingTo !== undefined || ended) return;
+    const obstacles = await lookAtObstacles(hosted, now());
+    if (obstacles.length === 0) offer(hosted, decision.to, decision.reason);
+  }
+
+  function offer(hosted: Hosted, to: number, reason: MoveReason): boolean {
+    return driver.offer(to, offeredOf(ruleJob(hosted, now()), reason));
+  }
+
+  function offeredOf({ id, home, cpu, memory, traffic }: Job, reason: MoveReason): Offered {
+    const source = expected(own(), ruleJobs(), driver.underWay());
+    return { job: { id, home, cpu, memory, traffic }, source, reason, nodes: options.views().length + 1 };
+  }
+
+  /** Each home hears of its jobs, in messages of at most `newsMax`. */
+  async function tellHomes(): Promise<void> {
+    const news = new Map<number, JobNews[]>();
+    for (const [id, hosted] of jobs) {
+      if (driver.holds(id) !== 'runs') continue;
+      const one = newsOf(hosted, thinks, now());
+      const text = JSON.stringify({ ...one, used: 0, cpu: Math.round(one.cpu * 10), memory: 0 });
+      const before = told.get(id);
+      if (before !== undefined && before.text === text && now() - before.at < newsAge) continue;
+      told.set(id, { text, at: now() });
+      const { home } = hosted.job.spec;
+      news.set(home, [...(news.get(home) ?? []), one]);
+    }
+    for (const id of told.keys()) if (!jobs.has(id)) told.delete(id);
+    await Promise.all([...news].map(([home, all]) => tell(home, all)));
+  }
+
+  async function tell(home: number, all: readonly JobNews[]): Promise<void> {
+    try {
+      for (let from = 0; from < all.length; from += newsMax) {
+        const part = all.slice(from, from + newsMax);
+        const answer = fields(await link.call(home, 'job.news', { jobs: part }), 'an answer');
+        const unknown = answer.get('unknown');
+        const missing = new Set(Array.isArray(unknown) ? unknown : []);
+        for (const { id } of part) await heed(id, missing.has(id));
+      }
+    } catch (error) {
+      for (const { id } of all) told.delete(id);
+      log('debug', 'job.untold', { home, reason: sentence(error) });
+    }
+  }
+
+  /** A home that lives and has no deputy for it: nobody waits for this job any more. */
+  async function heed(id: JobId, isDenied: boolean): Promise<void> {
+    if (!isDenied) return void denied.delete(id);
+    told.delete(id);
+    const { times, since } = denied.get(id) ?? { times: 0, since: now() };
+    denied.set(id, { times: times + 1, since });
+    const hosted = jobs.get(id);
+    if (times + 1 < deniedTimes || now() - since < deniedFor || hosted === undefined) return;
+    denied.delete(id);
+    log('warn', 'job.homeless', { job: id, home: hosted.job.spec.home });
+    await hosted.job.signal('SIGKILL');
+  }
+
+  const home = homeSide({ ...options });
+  const start = placer({ ...options, own, ruleJobs });
+
+  link.answer('job.holds', (_from, body) => Promise.resolve({ holds: driver.holds(readJobId(fields(body, 'a question'))) }));
+  link.answer('job.go', async (from, body) => {
+    const asked = fields(body, 'a request');
+    const to = asked.get('to') === 'balance' ? 'balance' : whole(asked, 'to', 1);
+    await go(fromHome(readJobId(asked), from), to);
+    return {};
+  });
+  link.answer('job.recall', (from, body) => {
+    const hosted = fromHome(readJobId(fields(body, 'a request')), from);
+    if (hosted.job.spec.home !== self) hosted.recalled = true;
+    return Promise.resolve({});
+  });
+  link.answer('job.lock', (from, body) => {
+    const asked = fields(body, 'a request');
+    const hosted = fromHome(readJobId(asked), from);
+    hosted.wishes = { ...hosted.wishes, locked: flag(asked, 'locked') };
+    told.delete(hosted.job.spec.id);
+    return Promise.resolve({});
+  });
+  function fromHome(id: JobId, from: number): Hosted {
+    const hosted = jobs.get(id);
+    if (hosted !== undefined && hosted.job.spec.home === from) return hosted;
+    throw new FarmError('job.elsewhere', `node ${self} does not run this job`, 'it is on its way; say it again in a second');
+  }
+
+  async function go(hosted: Hosted, to: number | 'balance'): Promise<void> {
+    const { id } = hosted.job.spec;
+    if (to === self) return;
+    if (hosted.goingTo !== undefined) throw new FarmError('job.moving', `it is on its way to node ${hosted.goingTo} already`, 'say it again in a second');
+    const member = typeof to === 'number' ? options.member(to) : undefined;
+    if (typeof to === 'number' && member?.alive !== true) {
+      throw new FarmError('node.down', `node ${to} is ${member === undefined ? 'not in the map' : 'not up'}`, 'mosctl status ID shows it');
+    }
+    const obstacles = await lookAtObstacles(hosted, now());
+    const [first] = obstacles;
+    if (first !== undefined) throw new FarmError('job.immovable', obstacles.map(({ message }) => message).join('; '), first.remedy);
+    orders.set(id, { to, until: now() + requestPatience });
+    await obey();
+  }
+
+  let rounding = false;
+  let cancel = options.timers.after(1000, tick);
+  function tick(): void {
+    if (ended) return;
+    cancel = options.timers.after(1000, tick);
+    if (rounding) return; // criu, or a node that does not answer, takes longer than a second
+    rounding = true;
+    round()
+      .catch((error: unknown) => log('error', 'move.round', { reason: sentence(error) }))
+      .finally(() => {
+        rounding = false;
+      });
+  }
+
+  return {
+    ...{ jobs, guests, round, ...home, ...start },
+    take: (job, attached, wishes) => driver.take(job, attached, { moves: 0, used: 0, cpu: 1, dirtyRate: 0, left: [], wishes, recalled: false }),
+    send(id, to) {
+      const hosted = jobs.get(id);
+      if (hosted === undefined) throw new FarmError('job.unknown', 'this job is gone');
+      go(hosted, to).catch((error: unknown) => {
+        refuse(hosted, sentence(error));
+        log('warn', 'move.refused', { job: id, to, reason: sentence(error) });
+      });
+    },
+    async close() {
+      ended = true;
+      cancel();
+      await driver.idle();
+    },
+  };
+}
