@@ -48,6 +48,7 @@ function onMessages(stream: Duplex, take: (number: number, message: Buffer) => v
     records.push(chunk);
     pump();
   });
+  stream.resume(); // whoever opened it may have paused it
   return { pump };
 }
 

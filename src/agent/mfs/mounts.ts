@@ -55,7 +55,8 @@ export function isBelow(path: string, above: string): boolean {
 function visible(mounts: readonly Mount[]): readonly Mount[] {
   const covered = (mount: Mount): boolean =>
     mounts.some(
-      (other) => other.id !== mount.id && ((other.parent === mount.id && other.at === mount.at) || (other.parent === mount.parent && isBelow(mount.at, other.at))),
+      (other) =>
+        other.id !== mount.id && ((other.parent === mount.id && other.at === mount.at) || (other.parent === mount.parent && isBelow(mount.at, other.at))),
     );
   const byId = new Map(mounts.map((mount) => [mount.id, mount]));
   const hidden = (mount: Mount, depth = 0): boolean => {
@@ -76,7 +77,9 @@ export function shownMounts(mounts: readonly Mount[], top: string): readonly Sho
   const root = seen.find(({ at }) => at === '/');
   const server = root?.type === 'nfs' ? addressOf(root) : undefined;
   const isForFiles = (mount: Mount): boolean => local.includes(mount.type) || (mount.type === 'nfs' && server !== undefined && addressOf(mount) === server);
-  const holder = seen.filter(({ at }) => at === top || isBelow(top, at)).reduce<Mount | undefined>((best, next) => (best === undefined || next.at.length > best.at.length ? next : best), undefined);
+  const holder = seen
+    .filter(({ at }) => at === top || isBelow(top, at))
+    .reduce<Mount | undefined>((best, next) => (best === undefined || next.at.length > best.at.length ? next : best), undefined);
   if (holder === undefined) return [];
   const shown: ShownMount[] = [{ at: top, parent: undefined, content: 'files', unborn: unborn.includes(holder.type), stamp: stampOf(holder) }];
   for (const mount of seen.filter(({ at }) => isBelow(at, top)).sort((a, b) => (a.at < b.at ? -1 : 1))) {

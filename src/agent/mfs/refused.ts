@@ -1,7 +1,7 @@
 // The answer of NFSv3 to a call that nobody has looked at: a status, and in the place of attributes the word that there are none. RFC 1813 3.3.
 import type { ByteWriter } from '../../base/bytes.ts';
-import type { Body } from '../../rpc/message.ts';
 import { type Failure, statusNumbers } from '../../nfs/status.ts';
+import type { Body } from '../../rpc/message.ts';
 
 /** post_op_attr is one word, wcc_data two. By number of procedure: NULL, GETATTR, SETATTR, LOOKUP, ... COMMIT. */
 const words = [0, 0, 2, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 4, 3, 1, 1, 1, 1, 1, 2];

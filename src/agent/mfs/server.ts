@@ -104,7 +104,8 @@ export async function startMfs(options: MfsOptions): Promise<MfsService> {
       forward: (node, away, message) => (node === self ? files.answer(loopback, message) : others.ask(node, away, message)),
       root: (node, away) => (node === self ? files.root(away) : others.root(node, away)),
       isKnown: (node) => members().some(({ id }) => id === node),
-      writeTop: (writer) => writePostAttributes(writer, { fsid: { owner: topOwner, generation: layout, joined: mfsJoined }, attributes: tree.attributes(tree.root) }),
+      writeTop: (writer) =>
+        writePostAttributes(writer, { fsid: { owner: topOwner, generation: layout, joined: mfsJoined }, attributes: tree.attributes(tree.root) }),
     }),
     limits,
     log,
@@ -160,7 +161,8 @@ function waysToOthers({ link, members, patience: given }: MfsOptions): Others {
     ask,
     async root(node, away) {
       const root = await ask(node, away, Buffer.alloc(0));
-      if (root.length === 4) throw root.readUInt32BE(0) === statusNumbers.ACCES ? refusal(node) : new FarmError('mfs.unreachable', `node ${node} cannot serve its files`);
+      if (root.length === 4)
+        throw root.readUInt32BE(0) === statusNumbers.ACCES ? refusal(node) : new FarmError('mfs.unreachable', `node ${node} cannot serve its files`);
       return root;
     },
     close() {

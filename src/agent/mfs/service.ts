@@ -19,6 +19,8 @@ export interface FilesOptions {
   readonly state: string;
   /** The key of the handles. */
   readonly key: Buffer;
+  /** For tests; else the kernel's proc_pid_mountinfo(5). */
+  readonly mountinfo?: () => string;
 }
 
 export interface FilesService {
@@ -39,11 +41,13 @@ export function handleKey(farmKey: Buffer): Buffer {
 
 /** NFS version 3 alone: version 2 has no room for the ids of more than one tree. */
 export function version3(programs: readonly Program[]): readonly Program[] {
-  return programs.map((program) => (program.number === nfsProgram ? { ...program, versions: new Map([...program.versions].filter(([version]) => version === 3)) } : program));
+  return programs.map((program) =>
+    program.number === nfsProgram ? { ...program, versions: new Map([...program.versions].filter(([version]) => version === 3)) } : program,
+  );
 }
 
-export function openFiles({ node, top, state, key }: FilesOptions, log: Log): FilesService {
-  const files = new NodeFiles({ node, top, state, clock: systemClock, log });
+export function openFiles({ key, ...options }: FilesOptions, log: Log): FilesService {
+  const files = new NodeFiles({ ...options, clock: systemClock, log });
   const handles = new FileHandles(key);
   const programs = version3(nfsPrograms({ exports: files, key, log })).filter(({ number }) => number === nfsProgram);
   const answering: Answering = {

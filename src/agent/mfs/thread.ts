@@ -34,7 +34,9 @@ export function serveFilesThread(): void {
   const port = parentPort;
   if (port === null) throw new Error('not in a thread');
   const { node, top, state, key } = workerData;
-  const files = openFiles({ node, top, state, key: Buffer.from(key) }, (level, event, fields) => port.postMessage({ log: [level, event, fields] } satisfies Answer));
+  const files = openFiles({ node, top, state, key: Buffer.from(key) }, (level, event, fields) =>
+    port.postMessage({ log: [level, event, fields] } satisfies Answer),
+  );
   const reply = (number: number, bytes: Buffer) => {
     // A copy of its own, handed over: what comes from Buffer's pool cannot be.
     const copy = Uint8Array.prototype.slice.call(bytes);
@@ -53,7 +55,10 @@ export function serveFilesThread(): void {
       } catch (error) {
         failed(error);
       }
-    } else files.answer(question.from, Buffer.from(question.message.buffer, question.message.byteOffset, question.message.length)).then((bytes) => reply(number, bytes), failed);
+    } else
+      files
+        .answer(question.from, Buffer.from(question.message.buffer, question.message.byteOffset, question.message.length))
+        .then((bytes) => reply(number, bytes), failed);
   });
 }
 
@@ -127,4 +132,3 @@ export function filesHere(options: FilesOptions, log: Log): LocalFiles {
 function fault(reason: string): FarmError {
   return new FarmError('mfs.fault', `the files of this node cannot be served: ${reason}`);
 }
-
