@@ -332,9 +332,20 @@ describe('random trees', () => {
     return { directory, name: parts.at(-1) ?? '' };
   }
 
+  async function applyTwo(root: Buffer, how: 'rename' | 'link', from: { directory: Buffer; name: string }, second: string): Promise<void> {
+    const { client } = world;
+    const to = await walk(root, second);
+    if (how === 'rename') await client.rename(from.directory, from.name, to.directory, to.name);
+    else {
+      const { handle } = await client.lookup(from.directory, from.name);
+      if (handle !== undefined) await client.link(handle, to.directory, to.name);
+    }
+  }
+
   async function apply(root: Buffer, [how, path, second]: Change): Promise<void> {
     const { client } = world;
-    const { directory, name } = await walk(root, path);
+    const place = await walk(root, path);
+    const { directory, name } = place;
     if (how === 'mkdir') await client.mkdir(directory, name, { mode: 0o755 });
     else if (how === 'symlink') await client.symlink(directory, name, second, {});
     else if (how === 'remove') await client.remove(directory, name);
@@ -342,14 +353,7 @@ describe('random trees', () => {
     else if (how === 'write') {
       const { handle } = await client.create(directory, name, { mode: 0o644 });
       if (handle !== undefined && handle !== null) await client.write(handle, 0, Buffer.from(second), 2);
-    } else {
-      const to = await walk(root, second);
-      if (how === 'rename') await client.rename(directory, name, to.directory, to.name);
-      else {
-        const { handle } = await client.lookup(directory, name);
-        if (handle !== undefined) await client.link(handle, to.directory, to.name);
-      }
-    }
+    } else await applyTwo(root, how, place, second);
   }
 
   test('changed over the wire and by hand in turn look the same from both sides', async () => {

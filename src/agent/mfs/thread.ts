@@ -75,7 +75,8 @@ export function startFilesThread(program: string | URL, options: FilesOptions, l
     let why = 'it has ended';
     began.on('message', (answer: Answer) => {
       if ('log' in answer) {
-        log(...answer.log);
+        const [level, event, fields] = answer.log;
+        log(level, event, fields);
         return;
       }
       const asked = waiting.get(answer.number);
