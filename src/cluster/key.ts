@@ -40,3 +40,8 @@ export function helloKey(farmKey: Buffer): Buffer {
 export function orderKey(farmKey: Buffer): Buffer {
   return createHmac('sha256', farmKey).update('farm order').digest();
 }
+
+/** The one that authenticates and encrypts the streams between agents. */
+export function linkKey(farmKey: Buffer): Buffer {
+  return createHmac('sha256', farmKey).update('farm link').digest();
+}

@@ -148,6 +148,9 @@ export interface StreamPositions {
   readonly inputEnded: boolean;
   readonly output: number;
   readonly errors: number;
+  /** Of the lines that say what is done to the job and what becomes of it; 0 if absent. */
+  readonly control?: number;
+  readonly events?: number;
 }
 
 /** The streams of a job between the node where it runs and its home. */

@@ -1,0 +1,112 @@
+// One direction of a job's streams: numbered bytes that are kept until the other side has used them, so that a broken connection or a move costs none. Pure state.
+import { WireError } from '../../base/errors.ts';
+
+/** Bytes on their way that nobody has used yet: beyond it the writer waits. A pipe of Linux has as much. */
+export const windowBytes = 64 * 1024;
+/** What a job had written into its pipe when it was frozen is sent in any case, and its pipe may have been made larger. */
+export const backlogMax = 4 * 1024 * 1024;
+
+/** The side that sends. Offsets count from the job's first byte. */
+export class Outgoing {
+  private kept: Buffer[] = [];
+  /** Offset of the first byte that is kept: all before it was used by the other side. */
+  base: number;
+  /** Offset after the last byte that was given. */
+  end: number;
+  /** Offset of the next byte to be sent on this connection. */
+  sent: number;
+  /** What the other side has, used or not. */
+  received: number;
+  ended = false;
+
+  constructor(from: number) {
+    this.base = from;
+    this.end = from;
+    this.sent = from;
+    this.received = from;
+  }
+
+  /** Bytes that may be given before the writer has to wait. */
+  get room(): number {
+    return this.ended ? 0 : Math.max(0, windowBytes - (this.end - this.base));
+  }
+
+  give(bytes: Buffer): void {
+    this.kept.push(bytes);
+    this.end += bytes.length;
+  }
+
+  /** At most `most` of the bytes that are to be sent next. */
+  next(most: number): { readonly offset: number; readonly bytes: Buffer } | undefined {
+    let at = this.base;
+    for (const piece of this.kept) {
+      const after = at + piece.length;
+      if (this.sent < after) {
+        const bytes = piece.subarray(this.sent - at, this.sent - at + most);
+        const offset = this.sent;
+        this.sent += bytes.length;
+        return { offset, bytes };
+      }
+      at = after;
+    }
+    return undefined;
+  }
+
+  /** A new connection: the other side says how far it is. Throws `WireError` `job.offset` where bytes between would be lost. */
+  restart(received: number, used: number): void {
+    if (received < this.base || received > this.end)
+      throw new WireError('job.offset', 0, `the other side is at ${received}, not at ${this.base} to ${this.end}`);
+    this.sent = received;
+    this.acknowledge(received, used);
+  }
+
+  /** Throws `WireError` `job.offset`. */
+  acknowledge(received: number, used: number): void {
+    if (used > received || received > this.sent) {
+      throw new WireError('job.offset', 0, `${used} of ${received} bytes are acknowledged, ${this.sent} were sent`);
+    }
+    this.received = Math.max(this.received, received);
+    while (this.base < used) {
+      const [first] = this.kept;
+      if (first === undefined) break;
+      const spare = Math.min(first.length, used - this.base);
+      if (spare === first.length) this.kept.shift();
+      else this.kept[0] = first.subarray(spare);
+      this.base += spare;
+    }
+  }
+}
+
+/** The side that receives. */
+export class Incoming {
+  received: number;
+  /** Offset up to which the bytes have reached whom they are for. */
+  used: number;
+  /** Offset of the end, once it is known. */
+  end: number | undefined;
+
+  constructor(from: number) {
+    this.received = from;
+    this.used = from;
+  }
+
+  get isOver(): boolean {
+    return this.end !== undefined && this.used === this.end;
+  }
+
+  /** What is new of these bytes. Throws `WireError` `job.offset` where some are missing before them, `job.backlog`. */
+  take(offset: number, bytes: Buffer): Buffer {
+    if (offset > this.received) throw new WireError('job.offset', 0, `bytes from ${offset} on after the first ${this.received}`);
+    const fresh = bytes.subarray(this.received - offset);
+    if (this.end !== undefined && this.received + fresh.length > this.end) throw new WireError('job.offset', 0, 'bytes after the end');
+    if (this.received + fresh.length - this.used > backlogMax) throw new WireError('job.backlog', 0, 'more bytes than were asked for');
+    this.received += fresh.length;
+    return fresh;
+  }
+
+  /** Throws `WireError` `job.offset`. */
+  finish(offset: number): void {
+    if (offset !== this.received) throw new WireError('job.offset', 0, `an end at ${offset} after ${this.received} bytes`);
+    this.end = offset;
+  }
+}
