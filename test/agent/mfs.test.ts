@@ -10,7 +10,7 @@ import { openFiles } from '../../src/agent/mfs/service.ts';
 import { ipv4 } from '../../src/base/addresses.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { statusNumbers } from '../../src/nfs/status.ts';
-import { startTestLink, type TestLink } from '../support/mfs-link.ts';
+import { type FakeNetwork, fakeNetwork } from '../support/fake-link.ts';
 import { Nfs3Client } from '../support/nfs3-client.ts';
 import { type TcpExchange, tcpExchange } from '../support/rpc-client.ts';
 
@@ -20,7 +20,7 @@ const key = Buffer.from('the farm key');
 
 interface World {
   readonly scratch: string;
-  readonly links: readonly TestLink[];
+  readonly network: FakeNetwork;
   readonly services: MfsService[];
   readonly wires: TcpExchange[];
   /** As the kernel of node 1, with the handle of its /mfs. */
@@ -33,28 +33,24 @@ interface World {
 
 async function openWorld(): Promise<World> {
   const scratch = mkdtempSync(join(tmpdir(), 'farm-mfs-'));
-  const links = [await startTestLink(1), await startTestLink(2)];
-  for (const link of links) links.forEach(({ port }, index) => void link.peers.set(index + 1, { host: '127.0.0.1', port }));
+  const network = fakeNetwork();
   const nomfs = new Set<number>();
   const down = new Set<number>([3]);
-  const start = (node: number) => {
-    const link = links[node - 1];
-    if (link === undefined) throw new Error(`no node ${node}`);
-    return startMfs({
-      ...{ self: node, link, key, log: silentLog, port: 0, privileged: false, patience: { mfs: 300, away: 600 } },
+  const start = (node: number) =>
+    startMfs({
+      ...{ self: node, link: network.link(node), key, log: silentLog, port: 0, privileged: false, patience: { mfs: 300, away: 600 } },
       // What others hear of a node comes later than what it has decided: only node 2 itself knows.
       members: () => [1, 2, 3].map((id) => ({ id, isUp: !down.has(id), nomfs: false })),
       nomfs: () => nomfs.has(node),
       top: join(scratch, `node${node}`),
       state: join(scratch, `numbers${node}`),
     });
-  };
   for (const node of [1, 2]) mkdirSync(join(scratch, `node${node}`));
   const services = [await start(1), await start(2)];
   const wire = await tcpExchange(services[0]?.port ?? 0);
   const client = new Nfs3Client(wire.exchange, me);
   const mounted = await client.mount('/mfs');
-  return { scratch, links, services, wires: [wire], client, top: mounted.handle ?? Buffer.alloc(0), nomfs, down, start };
+  return { scratch, network, services, wires: [wire], client, top: mounted.handle ?? Buffer.alloc(0), nomfs, down, start };
 }
 
 let world: World;
@@ -64,7 +60,6 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const wire of world.wires) wire.close();
   for (const service of world.services) await service.close();
-  for (const link of world.links) await link.close();
   rmSync(world.scratch, { recursive: true });
 });
 
@@ -149,7 +144,7 @@ describe('the files of another node', () => {
     const directory = (await world.client.lookup(await node(2), 'd')).handle ?? world.top;
     const file = (await world.client.lookup(directory, 'f')).handle ?? world.top;
     await world.services.pop()?.close();
-    world.links[1]?.cut();
+    world.network.cut();
     rmSync(there('d', 'f'));
     writeFileSync(there('d', 'f'), 'another');
     world.services.push(await world.start(2));
@@ -161,7 +156,7 @@ describe('the files of another node', () => {
     writeFileSync(there('f'), '');
     const file = (await world.client.lookup(await node(2), 'f')).handle ?? world.top;
     await world.services.pop()?.close();
-    world.links[1]?.cut();
+    world.network.cut();
     rmSync(join(world.scratch, 'numbers2'), { recursive: true });
     world.services.push(await world.start(2));
     expect((await world.client.getattr(file)).status).toBe(STALE);
@@ -202,14 +197,14 @@ describe('a node that does not answer', () => {
   test('whose agent has gone is EIO in bounded time, and other nodes answer meanwhile', async () => {
     const root = await node(2);
     await world.services.pop()?.close();
-    await world.links[1]?.close();
+    world.network.fail(2);
     expect((await world.client.getattr(root)).status).toBe(IO);
     expect((await world.client.getattr(await node(1))).status).toBe(OK);
   });
 
   test('gets a call again whose stream broke', async () => {
     const root = await node(2);
-    world.links[0]?.cut();
+    world.network.cut();
     const made = world.client.mkdir(root, 'd', {});
     expect((await made).status).toBe(OK);
   });

@@ -1,9 +1,10 @@
 // A node of tests of /mfs, in a namespace or in a guest: its agent's part for files and no more. Bundled. It takes orders as lines of its standard input.
 import { createInterface } from 'node:readline';
 import { startRoots } from '../../src/agent/jobs/root.ts';
+import { startLink } from '../../src/agent/link/link.ts';
 import { startMfs } from '../../src/agent/mfs/server.ts';
 import { isFilesThread, serveFilesThread } from '../../src/agent/mfs/thread.ts';
-import { startTestLink } from './mfs-link.ts';
+import { ipv4 } from '../../src/base/addresses.ts';
 
 interface Settings {
   readonly self: number;
@@ -15,18 +16,22 @@ interface Settings {
   readonly linkPort: number;
 }
 
+const key = Buffer.alloc(32, 'the farm key');
+
 async function main(): Promise<void> {
   const { self, host, peers, top, scratch, mountPoint, linkPort }: Settings = JSON.parse(process.argv[2] ?? '{}');
   const say = (event: string, fields: object = {}) => process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
   const log = (_level: string, event: string, fields: object = {}) => say(event, fields);
-  const link = await startTestLink(self, host, linkPort);
-  for (const [node, address] of Object.entries(peers)) link.peers.set(Number(node), { host: address, port: linkPort });
+  const addresses = new Map([...Object.entries(peers), [String(self), host] as const].map(([id, address]) => [Number(id), ipv4(address)]));
+  const ids = new Map([...addresses].map(([id, address]) => [address, id]));
+  const refuse = (reason: string, from: string, detail: string) => say('refused', { reason, from, detail });
+  const link = await startLink({ self: { id: self, address: ipv4(host) }, port: linkPort, map: () => ({ addresses, ids }), keys: () => [key], refuse, log });
   const down = new Set<number>();
   const refusing = new Set<number>();
   let nomfs = false;
   const members = () => [self, ...Object.keys(peers).map(Number)].map((id) => ({ id, isUp: !down.has(id), nomfs: refusing.has(id) }));
   const mfs = await startMfs({
-    ...{ self, link, members, nomfs: () => nomfs, key: Buffer.from('the farm key'), log, mountPoint },
+    ...{ self, link, members, nomfs: () => nomfs, key, log, mountPoint },
     ...{ program: process.argv[1] ?? '', top, state: `${scratch}/numbers`, patience: { mfs: 3000, away: 5000 } },
   });
   const used = new Set<number>();

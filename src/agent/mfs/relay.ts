@@ -62,7 +62,7 @@ function isAcross({ procedure }: Call, args: ByteReader, node: number): boolean 
 /** Why there is no answer, as the status that says it best: EACCES of who does not want, EIO for the rest. */
 function statusFor(error: unknown): 'ACCES' | 'IO' {
   if (!(error instanceof FarmError)) throw error;
-  return error.code === 'mfs.refused' || error.code === 'link.refused' ? 'ACCES' : 'IO';
+  return error.code === 'mfs.refused' ? 'ACCES' : 'IO';
 }
 
 async function answered(xid: number, reply: Promise<Buffer>, procedure: number): Promise<Reply> {
