@@ -13,10 +13,17 @@ const inFlightMax = 16;
 /** Between two tries to reach a node, ms. */
 const pause = 200;
 
+/** A message up to this size goes out with its header: each write is a record of TLS, which costs more than copying some KiB. */
+const copiedBytes = 16 * 1024;
+
 function send(stream: Duplex, number: number, message: Buffer): boolean {
-  const header = new ByteWriter(8);
+  const header = new ByteWriter(message.length <= copiedBytes ? message.length + 8 : 8);
   header.u32((lastFragment | (message.length + 4)) >>> 0);
   header.u32(number);
+  if (message.length <= copiedBytes) {
+    header.put(message);
+    return stream.write(header.bytes());
+  }
   stream.cork();
   stream.write(header.bytes());
   const goesOn = stream.write(message);
