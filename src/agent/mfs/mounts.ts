@@ -47,7 +47,7 @@ function plain(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
-export function isBelow(path: string, above: string): boolean {
+function isBelow(path: string, above: string): boolean {
   return path.startsWith(above === '/' ? '/' : `${above}/`) && path !== above;
 }
 

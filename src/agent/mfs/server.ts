@@ -27,7 +27,7 @@ import { filesHere, type LocalFiles, startFilesThread } from './thread.ts';
 import { type MfsMember, mfsTop } from './top.ts';
 
 /** Beside /hpc's 4661, and never heard outside of the machine. */
-export const defaultMfsPort = 4662;
+const defaultMfsPort = 4662;
 const defaultState = '/run/farm-agent/mfs';
 
 const loopback: Ipv4 = ipv4('127.0.0.1');
