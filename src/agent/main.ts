@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { FarmError, sentence, systemCode } from '../base/errors.ts';
 import { agentVersion, startAgent } from './daemon.ts';
 import { openAgentLog } from './log.ts';
+import { isFilesThread, serveFilesThread } from './mfs/thread.ts';
 import { defaultSocketPath, readSettings, usage } from './settings.ts';
 import { askStatus, printStatus } from './status.ts';
 
@@ -42,9 +43,12 @@ async function runDaemon(args: readonly string[]): Promise<void> {
   process.exit(0); // systemctl --wait or a lookup may still be under way
 }
 
-main(process.argv.slice(2)).catch((error: unknown) => {
+function fail(error: unknown): void {
   const misused = systemCode(error)?.startsWith('ERR_PARSE_ARGS') === true;
   const hint = error instanceof FarmError ? error.hint : misused ? 'farm-agent --help lists the options' : undefined;
   process.stderr.write(`farm-agent: ${sentence(error)}\n${hint === undefined ? '' : `  ${hint}\n`}`);
   process.exit(exitUnable);
-});
+}
+
+if (isFilesThread()) serveFilesThread();
+else main(process.argv.slice(2)).catch(fail);

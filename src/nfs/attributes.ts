@@ -9,9 +9,16 @@ export const permissionBits = 0o7777;
 
 const secondsMax = 0xffff_ffff;
 
+export interface Fsid {
+  readonly owner: number;
+  readonly generation: number;
+  /** Views that clients shall see as one file system have this number in common; what tells their objects apart is the owner, in the fileid. */
+  readonly joined?: number | undefined;
+}
+
 export interface FileAttributes {
   /** Whose view, and of which tree. The same for every object of a view, or the client would see mounts inside it. */
-  readonly fsid: { readonly owner: number; readonly generation: number };
+  readonly fsid: Fsid;
   readonly attributes: Attributes;
 }
 

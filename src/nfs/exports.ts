@@ -1,12 +1,16 @@
 // What the NFS server asks the farm: which tree a client may mount, and whose tree a handle is of.
 import type { Ipv4 } from '../base/addresses.ts';
-import type { Tree } from '../tree/tree.ts';
+import type { Name, ObjectId, Tree } from '../tree/tree.ts';
 import type { Access } from './access.ts';
 
 /** A tree as one client has it. */
 export interface ServedTree {
   readonly tree: Tree;
   readonly access: Access;
+  /** See `Fsid`. */
+  readonly joined?: number;
+  /** The view that is mounted on a name in a directory of this one, if there is one: looking the name up leads to its root. */
+  readonly crossing?: (directory: ObjectId, name: Name) => ExportView | undefined;
 }
 
 export interface ExportView extends ServedTree {

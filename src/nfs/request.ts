@@ -4,8 +4,8 @@ import type { Caller } from '../rpc/program.ts';
 import type { Attributes, Name, ObjectId, Tree } from '../tree/tree.ts';
 import { nameMax } from '../tree/tree.ts';
 import { hears, type User, userOf } from './access.ts';
-import type { FileAttributes, Wcc } from './attributes.ts';
-import type { NfsExports } from './exports.ts';
+import type { FileAttributes, Fsid, Wcc } from './attributes.ts';
+import type { NfsExports, ServedTree } from './exports.ts';
 import type { FileHandles } from './handles.ts';
 import { type Failure, type Outcome, Refusal, statusOf } from './status.ts';
 import type { WriteVerifier } from './verifier.ts';
@@ -39,11 +39,12 @@ export interface Request {
 export interface OpenObject {
   readonly tree: Tree;
   readonly id: ObjectId;
-  readonly fsid: FileAttributes['fsid'];
+  readonly fsid: Fsid;
   readonly attributes: Attributes;
   /** Whom the tree's export takes the caller for. */
   readonly user: User;
   readonly readOnly: boolean;
+  readonly crossing?: ServedTree['crossing'];
 }
 
 /** BADHANDLE for a handle that we never gave, STALE for one of a tree or object that is gone or another client's, PERM for a caller's port. */
@@ -54,12 +55,13 @@ export function open(request: Request, handle: Buffer): OpenObject {
   const { client, port, credential } = request.caller;
   const served = request.state.exports.view(owner, generation, client);
   if (served === undefined || served.tree.generation !== generation) throw new Refusal('STALE');
-  const { tree: common, access } = served;
+  const { tree: common, access, joined, crossing } = served;
   demand(hears(access, port), 'PERM');
   const user = userOf(credential, access);
   const { uid, gid, gids } = user;
   const tree = common.forUser?.({ uid, gids: [gid, ...gids] }) ?? common;
-  return { tree, id: object, fsid: fields, attributes: tree.attributes(object), user, readOnly: access.readOnly };
+  const opened = { tree, id: object, attributes: tree.attributes(object), user, readOnly: access.readOnly };
+  return joined === undefined ? { ...opened, fsid: fields } : { ...opened, fsid: { owner, generation, joined }, crossing };
 }
 
 /** As `open`, for what is to be changed: ROFS where nobody may, before it is asked who may. */

@@ -33,6 +33,8 @@ export interface RpcServerOptions {
   readonly privileged?: boolean;
   /** Remembers answers of procedures that must happen once. */
   readonly replies?: ReplyCache;
+  /** See `Answering`. */
+  readonly elsewhere?: Elsewhere;
   readonly limits?: Partial<RpcLimits>;
   readonly log: Log;
 }
@@ -96,10 +98,7 @@ export interface RpcAcceptor {
   readonly close: () => Promise<void>;
 }
 
-export type RpcAcceptorOptions = Pick<RpcServerOptions, 'name' | 'programs' | 'privileged' | 'replies' | 'limits' | 'log'> & {
-  /** See `Answering`. */
-  readonly elsewhere?: Elsewhere;
-};
+export type RpcAcceptorOptions = Pick<RpcServerOptions, 'name' | 'programs' | 'privileged' | 'replies' | 'elsewhere' | 'limits' | 'log'>;
 
 export function openAcceptor({ name, programs, privileged = false, replies, elsewhere, limits: given, log }: RpcAcceptorOptions): RpcAcceptor {
   const limits = { ...defaultLimits, ...given };

@@ -10,6 +10,9 @@ export function identityOf(stat: BigIntStats): Identity {
   return `${stat.ino}.${stat.birthtimeNs}`;
 }
 
+/** Whether another tree is mounted on a name in a directory. */
+export type Mounted = (directory: Identity, name: Name) => boolean;
+
 /** A time that a client has set, and what the disk made of it: Node sets times in whole microseconds. Nanoseconds since the epoch. */
 export interface ExactTime {
   readonly disk: bigint;

@@ -3,7 +3,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, openSync, readlinkSy
 import { systemCode } from '../base/errors.ts';
 import { at, Descriptors, holdDirectory, look, pathOnly, stale } from './disk-descriptors.ts';
 import { type KnownObject, type ObjectNumbers, type Place, rootId } from './disk-ids.ts';
-import { type Identity, identityOf, kindOf, onDisk } from './disk-object.ts';
+import { type Identity, identityOf, kindOf, type Mounted, onDisk } from './disk-object.ts';
 import { type Components, search } from './disk-search.ts';
 import { type Name, type ObjectId, TreeError } from './tree.ts';
 
@@ -43,7 +43,10 @@ export class Reach {
   private allowance = searchBudget;
   private allowanceAt: number;
 
-  constructor(root: number, numbers: ObjectNumbers, now: () => number, identify: Identify) {
+  private readonly mounted: Mounted | undefined;
+
+  constructor(root: number, numbers: ObjectNumbers, now: () => number, identify: Identify, mounted?: Mounted) {
+    this.mounted = mounted;
     this.root = root;
     this.identify = identify;
     this.device = fstatSync(root, { bigint: true }).dev;
@@ -220,7 +223,7 @@ export class Reach {
     this.allowanceAt = now;
     const looksLike = (stat: BigIntStats) => this.is(object, stat);
     const { path, looked } = onDisk(() =>
-      search({ root: this.root, device: this.device, kind: object.kind, looksLike, near: this.lastSeen(object), most: this.allowance }),
+      search({ root: this.root, device: this.device, kind: object.kind, looksLike, near: this.lastSeen(object), most: this.allowance, mounted: this.mounted }),
     );
     this.allowance -= looked;
     const reached = path === undefined ? undefined : this.tryPath(object, path);

@@ -2,6 +2,7 @@
 import { type BigIntStats, closeSync, type Dirent, fstatSync, opendirSync } from 'node:fs';
 import { systemCode } from '../base/errors.ts';
 import { at, holdDirectory, look } from './disk-descriptors.ts';
+import { identityOf, type Mounted } from './disk-object.ts';
 import type { Kind, Name } from './tree.ts';
 
 /** Names from the root down. */
@@ -17,6 +18,7 @@ export interface SearchFor {
   readonly near: Components;
   /** Directory entries to look at. */
   readonly most: number;
+  readonly mounted?: Mounted | undefined;
 }
 
 /** So few entries are not worth another directory. */
@@ -49,10 +51,12 @@ function scan(wanted: SearchFor, path: Components, queue: Components[], walk: { 
   const fd = follow(wanted, path);
   if (fd === undefined) return undefined;
   try {
+    const identity = identityOf(fstatSync(fd, { bigint: true }));
     const directory = opendirSync(at(fd).toString(), { encoding: 'latin1', bufferSize: 256 });
     try {
       for (let entry = directory.readSync(); entry !== null && walk.looked < until; entry = directory.readSync()) {
         walk.looked += 1;
+        if (wanted.mounted?.(identity, entry.name) === true) continue;
         if (entry.isDirectory()) queue.push([...path, entry.name]);
         if (!mayBe(entry, wanted.kind)) continue;
         const stat = look(fd, entry.name);

@@ -7,7 +7,7 @@ import { at, type Descriptors, holding, look, pathOnly, reopen, stale } from './
 import { DiskFiles } from './disk-files.ts';
 import { type KnownObject, type ObjectNumbers, rootId } from './disk-ids.ts';
 import { indexAfter, Listings } from './disk-listing.ts';
-import { attributesFrom, checkName, identityOf, kindOf, onDisk } from './disk-object.ts';
+import { attributesFrom, checkName, type Identity, identityOf, kindOf, type Mounted, onDisk } from './disk-object.ts';
 import { Reach, type Reached } from './disk-reach.ts';
 import { TagIndexes } from './disk-tags.ts';
 import { Unsynced } from './disk-unsynced.ts';
@@ -20,6 +20,9 @@ const sweepEvery = 1000;
 
 /** Entries of a listing that are looked up at once: what the caller then does between two of them may close descriptors. */
 const entriesAtOnce = 64;
+
+/** What a listing has for such a name: never an object's number. */
+const mountedId: ObjectId = 3;
 
 /** The reading half of a `Tree`. */
 export class DiskView {
@@ -38,13 +41,16 @@ export class DiskView {
   protected readonly sweeping: NodeJS.Timeout;
   protected isClosed = false;
 
-  constructor(rootFd: number, numbers: ObjectNumbers, clock: Clock, isOverlay: boolean) {
+  private readonly mounted: Mounted | undefined;
+
+  constructor(rootFd: number, numbers: ObjectNumbers, clock: Clock, isOverlay: boolean, mounted?: Mounted) {
     const now = () => clock.now();
     this.rootFd = rootFd;
     this.numbers = numbers;
     this.clock = clock;
     this.isOverlay = isOverlay;
-    this.reach = new Reach(rootFd, numbers, now, (parent, directory, name, stat) => this.identify(parent, directory, name, stat));
+    this.mounted = mounted;
+    this.reach = new Reach(rootFd, numbers, now, (parent, directory, name, stat) => this.identify(parent, directory, name, stat), mounted);
     this.files = new DiskFiles(this.reach, !isOverlay);
     this.listings = new Listings(now);
     this.tagged = new TagIndexes(now);
@@ -58,6 +64,15 @@ export class DiskView {
 
   get generation(): number {
     return this.numbers.generation;
+  }
+
+  /** What tells an object from all others of its file system. STALE if the number is of none. */
+  identity(id: ObjectId): Identity {
+    return this.numbers.get(id).identity;
+  }
+
+  private isMounted(directory: ObjectId, name: Name): boolean {
+    return this.mounted?.(this.numbers.get(directory).identity, name) === true;
   }
 
   /** How many objects have numbers. */
@@ -104,6 +119,7 @@ export class DiskView {
     return this.operation(() => {
       const fd = this.reach.directory(directory);
       checkName(name);
+      if (this.isMounted(directory, name)) throw new TreeError('ACCES', `${name} is a mount point`);
       const stat = look(fd, name);
       if (stat === undefined) throw new TreeError('NOENT');
       if (stat.dev !== this.reach.device) throw new TreeError('ACCES', `${name} is the mount point of another file system`);
@@ -176,6 +192,10 @@ export class DiskView {
       const to = Math.min(from + entriesAtOnce, listing.names.length);
       for (let index = from; index < to; index += 1) {
         const name = listing.names[index] ?? '';
+        if (this.isMounted(id, name)) {
+          entries.push({ name, id: mountedId, cookie: listing.cookies[index] ?? 0 });
+          continue;
+        }
         const stat = look(directory, name);
         // Gone since the directory was scanned, or another file system's.
         if (stat === undefined || stat.dev !== this.reach.device) continue;

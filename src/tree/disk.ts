@@ -20,7 +20,7 @@ import type { Log } from '../base/log.ts';
 import { at, holding, look, reopen, stale } from './disk-descriptors.ts';
 import { type KnownObject, ObjectNumbers, rootId } from './disk-ids.ts';
 import { applyChange, make } from './disk-make.ts';
-import { checkName, diskError, identityOf } from './disk-object.ts';
+import { checkName, diskError, identityOf, type Mounted } from './disk-object.ts';
 import { DiskView } from './disk-view.ts';
 import { writeFully } from './files.ts';
 import { type AttributeChange, type Name, type NewObject, type ObjectId, type Tree, TreeError } from './tree.ts';
@@ -32,6 +32,10 @@ export interface DiskTreeOptions {
   readonly state: string;
   readonly clock: Clock;
   readonly log?: Log;
+  /** What other trees are mounted on, by its directory's identity: it is listed with `mountedId`, ACCES otherwise, and not looked at. */
+  readonly mounted?: Mounted;
+  /** Takes a file system that does not keep births: because it never uses an inode number again. Default false. */
+  readonly unborn?: boolean;
   /** Serves without being root: all objects are the server's own user's, and giving them to others is PERM. Default false. */
   readonly unprivileged?: boolean;
 }
@@ -74,7 +78,7 @@ export function openDiskTree(options: DiskTreeOptions): DiskTree {
   try {
     const { type } = statfsSync(at(root));
     const stat = fstatSync(root, { bigint: true });
-    if (stat.birthtimeNs === 0n && type !== tmpfsMagic) {
+    if (stat.birthtimeNs === 0n && type !== tmpfsMagic && options.unborn !== true) {
       const hint = 'use ext4 with inodes of 256 bytes, xfs with crc=1, btrfs or tmpfs';
       throw new FarmError(
         'tree.births',
@@ -86,7 +90,7 @@ export function openDiskTree(options: DiskTreeOptions): DiskTree {
       replaced: () => log?.('warn', 'tree.replaced', { directory }),
       failed: (error) => log?.('error', 'tree.journal', { directory, error: sentence(error) }),
     });
-    return new DiskTree(root, numbers, options.clock, type === overlayMagic);
+    return new DiskTree(root, numbers, options.clock, type === overlayMagic, options.mounted);
   } catch (error) {
     closeSync(root);
     throw error;

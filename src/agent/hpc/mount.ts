@@ -10,10 +10,10 @@ const patience = 30_000;
  * Values are live: nothing is cached, and each write(2) is one WRITE, whose refusal the writer sees. Soft and short: when the agent is dead, a look at
  * / costs some seconds and an EIO, not the shell.
  */
-const options = 'vers=3,proto=tcp,mountproto=tcp,nolock,noac,lookupcache=none,soft,timeo=30,retrans=1,nosuid,nodev,noexec,addr=127.0.0.1';
+const live = 'vers=3,proto=tcp,mountproto=tcp,nolock,noac,lookupcache=none,soft,timeo=30,retrans=1,nosuid,nodev,noexec,addr=127.0.0.1';
 
 /** Mounts `path` of the NFS server on this `port` at `at`; what an agent that was killed left there is taken away first. Throws `FarmError` `hpc.mount`. */
-export async function mountHere(at: string, port: number, path: string): Promise<void> {
+export async function mountHere(at: string, port: number, path: string, options: string = live): Promise<void> {
   try {
     if (isNfsMount(await readFile('/proc/self/mountinfo', 'utf8'), at)) await unmount(at);
     await mkdir(at, { recursive: true });

@@ -165,6 +165,7 @@ export async function startLink(options: LinkOptions): Promise<RunningLink> {
       throw down(error instanceof Error && error.name === 'AbortError' ? `no answer in ${patience} ms` : sentence(error), error);
     }
     socket.on('error', () => socket.destroy());
+    socket.setNoDelay(true); // tls.connect does not pass `noDelay` on, and then an answer can wait 40 ms for an acknowledgement
     return socket;
   }
 

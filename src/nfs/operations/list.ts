@@ -53,7 +53,8 @@ function list(request: Request, object: OpenObject, cookie: number, bounds: Boun
       return { entries, endOfDirectory: false };
     }
     const { name, id, cookie: resume } = entry;
-    const more = withObjects ? { attributes: attributesOf(parent, id), handle: handleOf(request, parent, id) } : undefined;
+    const isItself = parent.crossing === undefined || name === '.' || name === '..' || parent.crossing(parent.id, name) === undefined;
+    const more = withObjects && isItself ? { attributes: attributesOf(parent, id), handle: handleOf(request, parent, id) } : undefined;
     entries.push({ name, id, cookie: resume, object: more });
   }
   return { entries, endOfDirectory: true };

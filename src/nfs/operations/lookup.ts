@@ -7,9 +7,23 @@ import type { LookupResult, ReadlinkResult } from './results.ts';
 
 export function lookup(request: Request, { directory: handle, name }: NameAt): LookupResult {
   return looking(request, handle, (object) => {
-    const found = resolve(directory(object), name);
+    const parent = directory(object);
+    const beyond = crossed(request, parent, name);
+    if (beyond !== undefined) return beyond;
+    const found = resolve(parent, name);
     return { handle: handleOf(request, object, found), object: attributesOf(object, found) };
   });
+}
+
+/** What is mounted on the name. */
+function crossed(request: Request, parent: OpenObject, name: string) {
+  if (parent.crossing === undefined) return undefined;
+  demand(permits(parent.attributes, parent.user, 'execute'));
+  const view = parent.crossing(parent.id, name);
+  if (view === undefined) return undefined;
+  const { owner, tree, joined } = view;
+  const fsid = { owner, generation: tree.generation, joined };
+  return { handle: request.state.handles.encode(owner, tree.generation, tree.root), object: { fsid, attributes: tree.attributes(tree.root) } };
 }
 
 function resolve(parent: OpenObject, name: string): ObjectId {

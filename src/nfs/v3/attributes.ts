@@ -2,8 +2,8 @@
 import type { ByteReader, ByteWriter } from '../../base/bytes.ts';
 import { WireError } from '../../base/errors.ts';
 import { readEnum, readHyper, readOptional, writeHyper, writeOptional } from '../../rpc/xdr.ts';
-import type { AttributeChange, Kind, Timestamp } from '../../tree/tree.ts';
-import { allocatedBytes, type FileAttributes, permissionBits, type Wcc, wireSeconds } from '../attributes.ts';
+import type { AttributeChange, Kind, ObjectId, Timestamp } from '../../tree/tree.ts';
+import { allocatedBytes, type FileAttributes, type Fsid, permissionBits, type Wcc, wireSeconds } from '../attributes.ts';
 
 /** ftype3 */
 const kindNumbers: Readonly<Record<Kind, number>> = { file: 1, directory: 2, block: 3, character: 4, symlink: 5, socket: 6, fifo: 7 };
@@ -23,12 +23,18 @@ export function writeFileAttributes(writer: ByteWriter, { fsid, attributes }: Fi
   writeHyper(writer, allocatedBytes(attributes));
   writer.u32(attributes.device?.major ?? 0);
   writer.u32(attributes.device?.minor ?? 0);
-  writer.u32(fsid.owner);
-  writer.u32(fsid.generation);
-  writeHyper(writer, attributes.id);
+  writer.u32(fsid.joined ?? fsid.owner);
+  writer.u32(fsid.joined === undefined ? fsid.generation : 0);
+  writeFileId(writer, fsid, attributes.id);
   writeTime(writer, attributes.atime);
   writeTime(writer, attributes.mtime);
   writeTime(writer, attributes.ctime);
+}
+
+/** fileid3 */
+export function writeFileId(writer: ByteWriter, fsid: Fsid | undefined, id: ObjectId): void {
+  writer.u32(fsid?.joined === undefined ? 0 : fsid.owner);
+  writer.u32(id);
 }
 
 /** nfstime3 */

@@ -25,7 +25,7 @@ import type {
   WriteResult,
 } from '../operations/results.ts';
 import { type Failure, statusNumbers } from '../status.ts';
-import { attributeBytes, writeFileAttributes, writePostAttributes, writeWcc } from './attributes.ts';
+import { attributeBytes, writeFileAttributes, writeFileId, writePostAttributes, writeWcc } from './attributes.ts';
 
 const stableHow: Readonly<Record<Stability, number>> = { unstable: 0, data: 1, file: 2 };
 
@@ -136,7 +136,7 @@ function writeListing(writer: ByteWriter, result: ListResult, writeMore: (entry:
   if (result.status !== 'OK') return;
   writeFixedOpaque(writer, cookieVerifier);
   writeList(writer, result.entries, (_, entry) => {
-    writeHyper(writer, entry.id);
+    writeFileId(writer, result.attributes?.fsid, entry.id);
     writeString(writer, entry.name);
     writeHyper(writer, entry.cookie);
     writeMore(entry);
