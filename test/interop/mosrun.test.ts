@@ -132,7 +132,8 @@ describe('in a shell', () => {
   test('signals reach the program, and its death by one is passed on', async () => {
     expect(await sh('mosrun sleep 60 & sleep 1; kill $!; wait $!; echo $?', 'dash')).toMatch(/143\n\[0\]$/);
     const trap = 'mosrun sh -c \'trap "echo usr; exit 7" USR1; echo up; while :; do sleep 0.1; done\' & sleep 1; kill -USR1 $!; wait $!; echo $?';
-    expect(await sh(trap, 'dash')).toBe('up\nusr\n7\n[0]');
+    // The engine of this test signals all of a job, its sleep too.
+    expect(await sh(trap, 'dash')).toMatch(/^up\n(User defined signal 1\n)?usr\n7\n\[0\]$/);
   });
 
   test('a deputy that is killed takes its program with it', async () => {
