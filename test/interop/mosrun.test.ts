@@ -1,7 +1,7 @@
 // The real mosrun, run by dash, before agents with a plain engine: what shells, pipes, files, signals and terminals make of it; and two agents over the link.
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -38,6 +38,9 @@ class Agent {
     await exit;
   }
 }
+
+/** A program that makes a file and ends by itself once its agent is gone. */
+const untilNobodyListens = (file: string) => `sh -c "echo up > ${file}; while echo x; do sleep 0.2; done"`;
 
 /** What a shell prints and ends with. */
 async function sh(text: string, shell = 'bash'): Promise<string> {
@@ -193,17 +196,25 @@ describe('at a terminal', () => {
 
 describe('when an agent ends', () => {
   test('a node that is lost ends its jobs like a crash', async () => {
-    const job = sh('mosrun -2 sleep 60');
-    await two.heard('"home":1');
-    await expect.poll(() => sh('pgrep -fx "sleep 60" >/dev/null && echo up'), { timeout: 10_000 }).toContain('up');
+    const job = sh(`mosrun -2 ${untilNobodyListens('there')} > /dev/null`);
+    await expect.poll(() => existsSync(join(top, 'there')), { timeout: 10_000 }).toBe(true);
     await two.end('SIGKILL');
     one.child.stdin.write('gone 2\n');
     expect(await job).toMatch(/^mosrun: the job is lost: node 2, where it ran, is down\n\[SIGKILL\]$/);
   });
 
+  test('and is started again, deputies of jobs that it does not have any more hear of it', async () => {
+    const job = sh(`mosrun ${untilNobodyListens('here')} > /dev/null`);
+    await expect.poll(() => existsSync(join(top, 'here')), { timeout: 10_000 }).toBe(true);
+    await one.end('SIGKILL');
+    one = new Agent(1);
+    expect(await job).toMatch(/^mosrun: the job is lost: the agent of this node was started again\n\[SIGKILL\]$/);
+    await one.heard('"ready"');
+    expect(await sh('mosrun echo again')).toBe('again\n[0]');
+  });
+
   test('without one mosrun says so, and what to do', async () => {
     await one.end('SIGKILL');
     expect(await sh('mosrun echo x')).toMatch(/^mosrun: no agent of farm runs on this node.*\n {2}systemctl status farm-agent.*\n\[2\]$/);
-    writeFileSync(join(top, 'ended'), readFileSync(join(place(1), 'agent')));
   });
 });
