@@ -134,9 +134,9 @@ describe('in a shell', () => {
 
   test('signals reach the program, and its death by one is passed on', async () => {
     expect(await sh('mosrun sleep 60 & sleep 1; kill $!; wait $!; echo $?', 'dash')).toMatch(/143\n\[0\]$/);
-    const trap = 'mosrun sh -c \'trap "echo usr; exit 7" USR1; echo up; while :; do sleep 0.1; done\' & sleep 1; kill -USR1 $!; wait $!; echo $?';
-    // The engine of this test signals all of a job, its sleep too.
-    expect(await sh(trap, 'dash')).toMatch(/^up\n(User defined signal 1\n)?usr\n7\n\[0\]$/);
+    const trap = 'mosrun sh -c \'trap "echo usr; exit 7" USR1; echo up; while :; do sleep 0.1; done\' 2>/dev/null & sleep 1; kill -USR1 $!; wait $!; echo $?';
+    // The engine of this test signals all of a job, its sleep too, of which its shell complains.
+    expect(await sh(trap, 'dash')).toBe('up\nusr\n7\n[0]');
   });
 
   test('a deputy that is killed takes its program with it', async () => {
@@ -196,7 +196,7 @@ describe('at a terminal', () => {
 
 describe('when an agent ends', () => {
   test('a node that is lost ends its jobs like a crash', async () => {
-    const job = sh(`mosrun -2 ${untilNobodyListens('there')} > /dev/null`);
+    const job = sh(`exec mosrun -2 ${untilNobodyListens('there')} > /dev/null`);
     await expect.poll(() => existsSync(join(top, 'there')), { timeout: 10_000 }).toBe(true);
     await two.end('SIGKILL');
     one.child.stdin.write('gone 2\n');
@@ -204,7 +204,7 @@ describe('when an agent ends', () => {
   });
 
   test('and is started again, deputies of jobs that it does not have any more hear of it', async () => {
-    const job = sh(`mosrun ${untilNobodyListens('here')} > /dev/null`);
+    const job = sh(`exec mosrun ${untilNobodyListens('here')} > /dev/null`);
     await expect.poll(() => existsSync(join(top, 'here')), { timeout: 10_000 }).toBe(true);
     await one.end('SIGKILL');
     one = new Agent(1);
