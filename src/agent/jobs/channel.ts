@@ -2,7 +2,7 @@
 import { WireError } from '../../base/errors.ts';
 
 /** Bytes on their way that nobody has used yet: beyond it the writer waits. A pipe of Linux has as much. */
-export const windowBytes = 64 * 1024;
+const windowBytes = 64 * 1024;
 /** What a job had written into its pipe when it was frozen is sent in any case, and its pipe may have been made larger. */
 export const backlogMax = 4 * 1024 * 1024;
 

@@ -15,7 +15,7 @@ export function asStart(value: unknown, readSpec: (value: unknown) => JobSpec): 
 }
 
 /** Throws `WireError` `job.start`. */
-export function asOptions(value: unknown): JobOptions {
+function asOptions(value: unknown): JobOptions {
   if (!isRecord(value)) throw new WireError('job.start', 0, 'a job without options');
   const { locked, allowed, hint, decay, checkpoint } = value;
   const nodes = Array.isArray(allowed) && allowed.length <= nodesMax ? allowed.filter(isCount) : undefined;

@@ -15,7 +15,7 @@ import { asAsked, encodeFrame } from './frames.ts';
 import { admitted, formatIdentity, keyName, parseIdentity } from './identity.ts';
 
 /** openMosix' migration daemon listened there. */
-export const defaultLinkPort = 4660;
+const defaultLinkPort = 4660;
 /** Ms for a connection, its handshake, and again for its first frame: old machines take a second under load. */
 const defaultPatience = 10_000;
 /** A node with hundreds of guests has two streams a guest; a flood shall not take all descriptors of the agent. */
