@@ -180,9 +180,15 @@ export const trials: Readonly<Record<string, (source: JobEngine, place: Place) =
   /** Each of these has what cannot move; the job is asked, and runs on. */
   async obstacles(source) {
     const kinds: Readonly<Record<string, Partial<JobSpec> & { readonly needs: string }>> = {
-      socket: { needs: 'perl', args: ['perl', '-e', '$| = 1; socket(S, 2, 1, 6); bind(S, pack("Sna4x8", 2, 4711, "\\x7f\\0\\0\\1")); listen(S, 1); print "ready\\n"; sleep 1000'] },
+      socket: {
+        needs: 'perl',
+        args: ['perl', '-e', '$| = 1; socket(S, 2, 1, 6); bind(S, pack("Sna4x8", 2, 4711, "\\x7f\\0\\0\\1")); listen(S, 1); print "ready\\n"; sleep 1000'],
+      },
       realtime: { needs: 'chrt', args: ['chrt', '--fifo', '1', 'sh', '-c', 'echo ready; read -r x'] },
-      traced: { needs: 'perl', args: ['perl', '-e', '$| = 1; if (!fork) { syscall(101, 0, 0, 0, 0); kill 19, $$ } waitpid(-1, 2); print "ready\\n"; sleep 1000'] },
+      traced: {
+        needs: 'perl',
+        args: ['perl', '-e', '$| = 1; if (!fork) { syscall(101, 0, 0, 0, 0); kill 19, $$ } waitpid(-1, 2); print "ready\\n"; sleep 1000'],
+      },
       namespace: { needs: 'unshare', args: ['unshare', '--uts', 'sh', '-c', 'echo ready; read -r x'] },
       none: { needs: 'sh', args: ['sh', '-c', 'sleep 1000 | cat & echo ready; read -r x'] },
     };

@@ -80,8 +80,7 @@ function ofProcess(process: ProcessFacts, namespaces: readonly string[]): readon
       message: `${who(process)} has locked ${locked} bytes of memory, more than its limit of ${lockLimit}`,
       remedy: 'unlock memory, or raise the limit: ulimit -l',
     });
-  if (tracer !== 0)
-    found.push({ code: 'traced', message: `${who(process)} is being debugged by process ${tracer}`, remedy: 'end the debugger or strace' });
+  if (tracer !== 0) found.push({ code: 'traced', message: `${who(process)} is being debugged by process ${tracer}`, remedy: 'end the debugger or strace' });
   const other = process.namespaces.filter((name) => !namespaces.includes(name)).map((name) => name.slice(0, name.indexOf(':')));
   if (other.length > 0)
     found.push({
@@ -98,7 +97,8 @@ function ofFile(process: ProcessFacts, { path, mount }: OpenFile, job: JobFacts,
   const object = /^anon_inode:\[?([^\]]+)\]?$/.exec(path)?.[1];
   if (object !== undefined) {
     if (savedObjects.has(object)) return [];
-    const remedy = object === 'io_uring' ? 'forbid it: sysctl kernel.io_uring_disabled=2, which programs get along with' : 'run it without that, or with mosrun -h';
+    const remedy =
+      object === 'io_uring' ? 'forbid it: sysctl kernel.io_uring_disabled=2, which programs get along with' : 'run it without that, or with mosrun -h';
     return [{ code: 'kernel-object', message: `${who(process)} has a ${object}, which the kernel does not show to others`, remedy }];
   }
   if (isDevice(path)) return [device(process, path, 'has open')];
@@ -131,7 +131,11 @@ function isDevice(path: string): boolean {
 }
 
 function device(process: ProcessFacts, path: string, has: string): Obstacle {
-  return { code: 'device', message: `${who(process)} ${has} ${path}, a device of this node`, remedy: 'close it, or run the job where the device is: mosrun -h' };
+  return {
+    code: 'device',
+    message: `${who(process)} ${has} ${path}, a device of this node`,
+    remedy: 'close it, or run the job where the device is: mosrun -h',
+  };
 }
 
 function who({ name, pid }: ProcessFacts): string {
