@@ -27,7 +27,7 @@ export interface Receiving {
   drop(): Promise<void>;
 }
 
-export function arrived(job: RunningJob): Arrived {
+function arrived(job: RunningJob): Arrived {
   return {
     output: job.output,
     errors: job.errors ?? new PassThrough().end(),

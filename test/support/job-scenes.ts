@@ -14,22 +14,29 @@ $l = 0; while (1) { shmread($id, $v, 0, 4); $n = unpack("N", $v); while ($l < $n
 /** 64 MiB, of which it changes ten pages a second. */
 const memory = `$| = 1; $x = "a" x (64 << 20); $x .= "b"; while (1) { print ++$i, "\\n"; substr($x, ($i * 4096) % (64 << 20), 1) = "c"; select(undef, undef, undef, 0.1) }`;
 
-export const scenes: Readonly<Record<string, Partial<JobSpec> & { readonly args: readonly string[] }>> = {
+const scenes: Readonly<Record<string, Partial<JobSpec> & { readonly args: readonly string[] }>> = {
   plain: { args: ['sh', '-c', counter] },
+  /** Of a user, and not in one process. */
   user: {
-    args: ['sh', '-c', `echo "$(id -u):$(id -g):$(id -G):$(umask):$(ulimit -n):$(pwd -P):$(hostname):$WORD" >&2; ${counter}`],
+    args: [
+      'sh',
+      '-c',
+      `echo "$(id -u):$(id -g):$(id -G):$(umask):$(ulimit -n):$(pwd -P):$(hostname):$WORD" >&2; { ${counter}; } | sed -u s/^/x/ | while read -r x; do echo "\${x#x}"; done`,
+    ],
     uid: 33,
     gid: 33,
     groups: [33, 50],
     umask: 0o27,
   },
-  pipeline: { args: ['sh', '-c', `{ ${counter}; } | sed -u s/^/x/ | while read -r x; do echo "\${x#x}"; done`] },
   tree: { args: ['sh', '-c', '(while sleep 0.1; do echo tick; done) | { (sleep 1000 & sleep 1000) & n=0; while read -r t; do n=$((n+1)); echo $n; done; }'] },
   threads: { args: ['node', '-e', threads] },
   shared: { args: ['perl', '-e', shared] },
-  devshm: { args: ['sh', '-c', 'echo 0 > /dev/shm/n; while :; do read -r n < /dev/shm/n; n=$((n+1)); echo $n > /dev/shm/n; echo $n; sleep 0.1; done'] },
   files: {
-    args: ['sh', '-c', 'seq 1 20000 > in; exec 3< in 4> out; while read -r n <&3; do echo $n; echo $n >&4; sleep 0.1; done'],
+    args: [
+      'sh',
+      '-c',
+      'seq 1 20000 > in; exec 3< in 4> out; while read -r n <&3; do echo $n >&4; echo $n > /dev/shm/n; read -r m < /dev/shm/n; echo $m; sleep 0.1; done',
+    ],
     directory: '/home/jobs',
     mounts: ['/tmp', '/home'],
   },

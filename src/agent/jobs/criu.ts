@@ -17,7 +17,7 @@ const ghostLimit = '64M';
 const common: readonly string[] = ['-v1', '--manage-cgroups=ignore', '--file-locks', '--link-remap', '--ghost-limit', ghostLimit, '--network-lock', 'skip'];
 
 /** Its mounts that are not its own: what another node has to bind in their place. */
-export function externalMounts(spec: JobSpec): readonly string[] {
+function externalMounts(spec: JobSpec): readonly string[] {
   return ['/dev', ...spec.mounts].flatMap((path, index) => ['--external', `mnt[${path}]:m${index}`]);
 }
 

@@ -67,7 +67,7 @@ export function reopen(pid: number | 'self', fd: number, side: 'read' | 'write')
 const readLength = 64 * 1024;
 
 /** All that lies in a pipe, by a descriptor that does not block. */
-export function drained(fd: number): Buffer {
+function drained(fd: number): Buffer {
   const parts: Buffer[] = [];
   for (;;) {
     const buffer = Buffer.allocUnsafe(readLength);

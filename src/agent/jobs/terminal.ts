@@ -5,7 +5,7 @@ import type { Window } from './types.ts';
  * In Perl, whose base Debian always has. Not script(1): it ends when poll(2) says EINTR, as criu lets it after a restore. Arguments: rows, columns (0: leave
  * them), the program. The numbers are those of x86-64: O_RDWR|O_NOCTTY|O_NONBLOCK, TIOCSPTLCK, TIOCGPTN, TIOCSWINSZ; EINTR 4, EAGAIN 11.
  */
-export const terminalProgram = `sub fail { print STDERR "mosrun: there is no terminal: $_[0]: $!\\n"; exit 126 }
+const terminalProgram = `sub fail { print STDERR "mosrun: there is no terminal: $_[0]: $!\\n"; exit 126 }
 my ($rows, $columns) = splice(@ARGV, 0, 2);
 sysopen(M, "/dev/ptmx", 2 | 0400 | 04000) or fail("/dev/ptmx");
 my $number = pack("I", 0);

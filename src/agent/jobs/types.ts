@@ -87,7 +87,10 @@ export interface RunningJob {
   resize(window: Window): Promise<void>;
   usage(): Promise<Usage>;
   obstacles(): Promise<readonly Obstacle[]>;
-  /** One round of pre-copy, while it runs on: pages go to the page server behind 127.0.0.1:`port`. Gives the number of bytes sent. */
+  /**
+   * One round of pre-copy, while it runs on: pages go to the page server behind 127.0.0.1:`port`. Gives the number of bytes sent. If it throws, this move is
+   * over (ArrivingJob.drop): the target lacks pages. The job runs on.
+   */
   copy(port: number): Promise<number>;
   /** Freezes it and dumps the rest to the page server. What it had written is in `output` and `errors` by then. Throws FarmError `job.immovable`, and the job runs on. */
   freeze(port: number): Promise<FrozenJob>;

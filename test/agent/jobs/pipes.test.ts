@@ -1,0 +1,148 @@
+// Pipes that criu can move, and the scripts around a job, run by a real sh.
+import { execFileSync } from 'node:child_process';
+import { closeSync, readlinkSync, readSync, writeSync } from 'node:fs';
+import { finished } from 'node:stream/promises';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { leadingWords, quoted, scriptEnvironment, startScript } from '../../../src/agent/jobs/init.ts';
+import { InputPipe, makePipes, OutputPipe, type Pipe, reopen } from '../../../src/agent/jobs/pipes.ts';
+import type { JobSpec } from '../../../src/agent/jobs/types.ts';
+
+async function onePipe(): Promise<Pipe> {
+  const [pipe] = await makePipes(1);
+  if (pipe === undefined) throw new Error('there is no pipe');
+  return pipe;
+}
+
+describe('pipes', () => {
+  it('are anonymous, and as many as asked for', async () => {
+    const pipes = await makePipes(3);
+    expect(new Set(pipes.map(({ name }) => name)).size).toBe(3);
+    for (const { name, reader, writer } of pipes) {
+      expect(name).toMatch(/^pipe:\[\d+\]$/);
+      expect(readlinkSync(`/proc/self/fd/${reader}`)).toBe(name);
+      writeSync(writer, 'x');
+      expect(readSync(reader, Buffer.alloc(8))).toBe(1);
+      closeSync(reader);
+      closeSync(writer);
+    }
+  });
+
+  it('give back what was not read, more than they hold, and take it again', async () => {
+    const { reader, writer } = await onePipe();
+    const input = new InputPipe(reopen('self', writer, 'write'), () => {});
+    closeSync(writer);
+    const sent = Buffer.alloc(300_000, 'abcdefg');
+    for (let at = 0; at < sent.length; at += 50_000) input.write(sent.subarray(at, at + 50_000));
+    const unread = await input.take();
+    expect(unread.equals(sent)).toBe(true);
+    input.write('later');
+    const output = new OutputPipe(reopen('self', reader, 'read'));
+    closeSync(reader);
+    input.release(unread);
+    input.end('last');
+    const parts: Buffer[] = [];
+    for await (const part of output) parts.push(part as Buffer);
+    expect(Buffer.concat(parts).equals(Buffer.concat([sent, Buffer.from('laterlast')]))).toBe(true);
+  });
+
+  it('are read to the end of what was written, though nobody takes it', async () => {
+    const { reader, writer } = await onePipe();
+    const output = new OutputPipe(reopen('self', reader, 'read'));
+    closeSync(reader);
+    const sent = Buffer.alloc(60_000, 'x');
+    writeSync(writer, sent);
+    output.drain();
+    writeSync(writer, sent);
+    output.drain();
+    expect(output.readableLength).toBe(120_000);
+    closeSync(writer);
+    let length = 0;
+    for await (const part of output) length += (part as Buffer).length;
+    expect(length).toBe(120_000);
+  });
+
+  it('end though nobody listens, if there is nothing to hear', async () => {
+    const { reader, writer } = await onePipe();
+    const output = new OutputPipe(reopen('self', reader, 'read'));
+    for (const fd of [reader, writer]) closeSync(fd);
+    await finished(output);
+  });
+
+  it('drop what nobody reads any more', async () => {
+    const { reader, writer } = await onePipe();
+    let ended = false;
+    const input = new InputPipe(reopen('self', writer, 'write'), () => {
+      ended = true;
+    });
+    for (const fd of [reader, writer]) closeSync(fd);
+    input.write('one');
+    input.end('two');
+    await finished(input);
+    expect(ended).toBe(true);
+  });
+});
+
+const spec: JobSpec = {
+  id: '1-2-3',
+  home: 1,
+  hostname: 'n1',
+  deputy: 2,
+  args: ['printf', '%s|'],
+  name: undefined,
+  environment: ['PATH=/usr/bin:/bin'],
+  directory: '/',
+  umask: 0o027,
+  uid: 1000,
+  gid: 100,
+  groups: [100, 5],
+  niceness: 0,
+  limits: [],
+  streams: 'separate',
+  window: undefined,
+  mounts: [],
+};
+
+const started = (change: Partial<JobSpec>): string => {
+  const { environment, shell } = scriptEnvironment(startScript({ ...spec, ...change }));
+  const [command = '', ...args] = shell;
+  return execFileSync(command, args, { env: { PATH: '/usr/bin:/bin', ...environment }, encoding: 'utf8' });
+};
+
+describe('the words of a program', () => {
+  it('reach it whatever is in them', () => {
+    const words = ["it's", '$HOME `id`', 'a\nb', '', '-n', '\\', '"', 'ü'];
+    expect(started({ args: ['printf', '%s|', ...words] })).toBe(words.map((word) => `${word}|`).join(''));
+    fc.assert(
+      fc.property(
+        fc.string({ maxLength: 20 }).filter((word) => !word.includes('\0')),
+        (word) => {
+          expect(quoted(word)).toBe(`'${word.split("'").join("'\\''")}'`);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  it('and its environment, with names that no shell knows, and nothing else', () => {
+    const environment = ['PATH=/usr/bin:/bin', "A=it's\nso", 'BASH_FUNC_f%%=() { :; }', 'IFS=x', 'OPTIND=abc', `LONG=${'y'.repeat(100_000)}`];
+    const seen = started({ args: ['env', '-0'], environment })
+      .split('\0')
+      .filter((line) => line !== '' && !line.startsWith('PWD='));
+    expect(seen.sort()).toEqual([...environment].sort());
+  });
+
+  it('begin in its directory with its umask', () => {
+    expect(started({ args: ['sh', '-c', 'pwd; umask'], directory: '/usr' })).toBe('/usr\n0027\n');
+  });
+
+  it('follow limits, niceness, identity and terminal', () => {
+    expect(leadingWords({ ...spec, niceness: 5, limits: [{ resource: 'nofile', soft: 10, hard: undefined }] }, 2)).toEqual([
+      ...['nice', '-n', '3', 'prlimit', '--nofile=10:unlimited'],
+      ...['setpriv', '--reuid=1000', '--regid=100', '--groups=100,5'],
+    ]);
+    expect(leadingWords({ ...spec, groups: [] }, 0)).toContain('--clear-groups');
+    expect(leadingWords({ ...spec, streams: 'terminal', window: { columns: 80, rows: 24 } }, 0).slice(-2)).toEqual(['24', '80']);
+    expect(() => leadingWords({ ...spec, limits: [{ resource: 'nofile=1 --as', soft: 1, hard: 1 }] }, 0)).toThrow(/no limit/);
+  });
+});
