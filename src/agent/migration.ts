@@ -13,19 +13,23 @@ import type { HpcGuest, HpcJob } from './hpc/job-files.ts';
 import type { MigrationSource } from './hpc-source.ts';
 import { type Deputies, startDeputies } from './jobs/deputies.ts';
 import { startJobEngine } from './jobs/engine.ts';
-import type { JobEngine, RootOf } from './jobs/types.ts';
+import type { JobEngine, RootOf, RunningJob } from './jobs/types.ts';
 import { startLink } from './link/link.ts';
+import { takeAdopted } from './moves/adopted.ts';
 import { placeOf } from './moves/asked.ts';
 import { watchLost } from './moves/lost.ts';
 import type { MachineNow } from './moves/own.ts';
 import { readSpec } from './moves/spec.ts';
 import { type Moves, startMoves } from './moves/start.ts';
 import { ownVersions } from './moves/versions.ts';
+import { noWishes } from './moves/wire.ts';
 import type { Sampler } from './sample.ts';
 import type { AgentState } from './state.ts';
 
 /** Criu looks at its own kernel support when it is asked for its version; a busy old machine takes seconds. */
 const criuPatience = 30_000;
+
+const nowhere = { input: 0, inputEnded: false, output: 0, errors: 0 };
 
 export interface MigrationOptions {
   readonly self: { readonly id: number; readonly address: Ipv4 };
@@ -56,6 +60,7 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
   const now = () => performance.now();
   const versions = await ownVersions(options.agentVersion, await criuVersion(), '');
   const engine = await startJobEngine({ log, rootOf: options.rootOf });
+  const found = await engine.adopt();
   const link = await startLink({ self, map: options.map, keys: options.keys, refuse: options.refuse, log });
   let moves: Moves | undefined;
   let deputies: Deputies | undefined;
@@ -92,6 +97,14 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
     },
   });
   moves = started;
+  /** A job from before: its home says how far its streams are. */
+  const early: RunningJob[] = [];
+  const goOn = (job: RunningJob): void => {
+    if (deputies === undefined) early.push(job);
+    else started.take(job, deputies.attach(job, nowhere), deputies.jobs.get(job.spec.id)?.options ?? noWishes);
+  };
+  const others = (): readonly number[] => [...table.members.keys()];
+  const running = await takeAdopted(found, { link, others, runs: goOn, after: (ms, act) => void setTimeout(act, ms).unref(), log });
   const gated: Pick<JobEngine, 'start'> = {
     async start(spec) {
       started.admit(spec);
@@ -103,7 +116,9 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
       ...{ self: self.id, hostname: hostname(), link, engine: gated, log, readSpec },
       place: (spec, wishes) => Promise.resolve(started.place(spec, wishes)),
       started: (job, attached, wishes) => started.take(job, attached, wishes),
+      adopt: (id) => Promise.resolve(running.get(id)),
     });
+    for (const job of [...early, ...[...running.values()].filter(({ spec }) => spec.home !== self.id)]) goOn(job);
   } catch (error) {
     await Promise.all([started.close(), link.close()]);
     throw error;
