@@ -25,9 +25,9 @@ export async function mountHere(at: string, port: number, path: string, options:
   }
 }
 
-/** Lazily: a shell that stands in it is no reason to fail. */
+/** Lazily: a shell that stands in it is no reason to fail. Without a look at it (-c), which waits when its server is dead. */
 export async function unmount(at: string): Promise<void> {
-  await run('umount', ['-i', '-l', at], { signal: AbortSignal.timeout(patience) });
+  await run('umount', ['-i', '-c', '-l', at], { signal: AbortSignal.timeout(patience) });
 }
 
 /** Whether proc_pid_mountinfo(5) has NFS at `at`. */
