@@ -1,4 +1,5 @@
 // Migration on this node, put together: the link, the engine, the deputies and the moves, and what /hpc asks of them.
+import { readFile } from 'node:fs/promises';
 import { freemem, hostname, totalmem } from 'node:os';
 import { basename } from 'node:path';
 import type { Ipv4 } from '../base/addresses.ts';
@@ -12,10 +13,11 @@ import { viewsOf } from '../cluster/view.ts';
 import type { HpcGuest, HpcJob } from './hpc/job-files.ts';
 import type { MigrationSource } from './hpc-source.ts';
 import { type Deputies, startDeputies } from './jobs/deputies.ts';
+import { jobMounts } from './jobs/caller.ts';
 import { startJobEngine } from './jobs/engine.ts';
 import type { JobEngine, RootOf, RunningJob } from './jobs/types.ts';
-import { startLink } from './link/link.ts';
 import { takeAdopted } from './moves/adopted.ts';
+import { mfsPlace } from './mfs/server.ts';
 import { placeOf } from './moves/asked.ts';
 import { watchLost } from './moves/lost.ts';
 import type { MachineNow } from './moves/own.ts';
@@ -29,6 +31,12 @@ import type { AgentState } from './state.ts';
 /** Criu looks at its own kernel support when it is asked for its version; a busy old machine takes seconds. */
 const criuPatience = 30_000;
 
+/** Programs and libraries: nodes of one image have the same, so a job reads those of the node where it is, not its home's over the network. */
+const programs = '/usr';
+
+/** What is a node's own business, and no job's. */
+const notForJobs = ['/hpc', '/run/farm-agent', '/run/credentials'];
+
 const nowhere = { input: 0, inputEnded: false, output: 0, errors: 0 };
 
 export interface MigrationOptions {
@@ -41,7 +49,10 @@ export interface MigrationOptions {
   readonly state: AgentState;
   readonly sampler: Sampler;
   readonly measures: () => Measures | undefined;
+  readonly link: Link;
   readonly rootOf: RootOf;
+  /** The farm's image that this node has booted, empty where it has none. */
+  readonly image: string;
   /** Flags or guests have changed: tell the cluster. */
   readonly tell: () => void;
   readonly refuse: (reason: string, from: string, detail: string) => void;
@@ -51,17 +62,19 @@ export interface MigrationOptions {
 export interface Migration {
   readonly source: MigrationSource;
   guests(): number;
+  /** Of the jobs that are here. */
+  homes(): ReadonlySet<number>;
   close(): Promise<void>;
 }
 
 /** Throws `FarmError` `migration.absent` where there is no criu, and what the engine and the link throw. */
 export async function startMigration(options: MigrationOptions): Promise<Migration> {
-  const { self, log, table, state, sampler } = options;
+  const { self, log, table, state, sampler, link, image } = options;
   const now = () => performance.now();
-  const versions = await ownVersions(options.agentVersion, await criuVersion(), '');
-  const engine = await startJobEngine({ log, rootOf: options.rootOf });
+  const versions = await ownVersions(options.agentVersion, await criuVersion(), image);
+  const isOwn = (spec: JobSpec, mount: string): boolean => mount === mfsPlace || (mount === programs && image !== '' && spec.image === image);
+  const engine = await startJobEngine({ log, rootOf: options.rootOf, isOwn });
   const found = await engine.adopt();
-  const link = await startLink({ self, map: options.map, keys: options.keys, refuse: options.refuse, log });
   let moves: Moves | undefined;
   let deputies: Deputies | undefined;
 
@@ -117,10 +130,11 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
       place: (spec, wishes) => Promise.resolve(started.place(spec, wishes)),
       started: (job, attached, wishes) => started.take(job, attached, wishes),
       adopt: (id) => Promise.resolve(running.get(id)),
+      ...{ mounts: () => mountsOf(image), image },
     });
     for (const job of [...early, ...[...running.values()].filter(({ spec }) => spec.home !== self.id)]) goOn(job);
   } catch (error) {
-    await Promise.all([started.close(), link.close()]);
+    await started.close();
     throw error;
   }
   const stopWatching = watchLost({ self: self.id, table, deputies, link, now, log });
@@ -128,14 +142,20 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
   return {
     source: sourceOf(self.id, started, deputies),
     guests: () => started.guests(),
+    homes: () => new Set([...started.jobs.values()].map(({ job }) => job.spec.home)),
     async close() {
       stopWatching();
       await started.close();
       await deputies?.close();
-      await link.close();
       await engine.close();
     },
   };
+}
+
+/** Mounts of this node that a job sees. */
+async function mountsOf(image: string): Promise<readonly string[]> {
+  const mounts = jobMounts(await readFile('/proc/self/mountinfo', 'utf8'), notForJobs);
+  return image === '' || mounts.includes(programs) ? mounts : [programs, ...mounts];
 }
 
 async function criuVersion(): Promise<string> {

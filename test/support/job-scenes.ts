@@ -39,6 +39,7 @@ const scenes: Readonly<Record<string, Partial<JobSpec> & { readonly args: readon
     ],
     directory: '/home/jobs',
     mounts: ['/tmp', '/home'],
+    image: '',
   },
   memory: { args: ['perl', '-e', memory] },
 };
@@ -68,5 +69,6 @@ export function plainSpec(number: number, hostname: string): JobSpec {
     streams: 'separate',
     window: undefined,
     mounts: ['/tmp'],
+    image: '',
   };
 }

@@ -19,6 +19,14 @@ export interface Places {
   /** The /dev of jobs. */
   readonly devices: string;
   readonly rootOf: RootOf;
+  /** Mounts that are this node's own for every job: the same files, and nearer. */
+  readonly isOwn: (spec: JobSpec, mount: string) => boolean;
+}
+
+/** What is bound over spec.mounts, in their order. `root`: the home's, as this node sees it. */
+export function mountSources({ isOwn }: Places, spec: JobSpec, root: string): readonly string[] {
+  const below = root.replace(/\/$/, '');
+  return spec.mounts.map((path) => (isOwn(spec, path) ? path : below + path));
 }
 
 /** Its pipes as criu calls them. A job that moved has others than it began with. */

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { FarmError } from '../../base/errors.ts';
-import { type Body, holders, type PipeNames, type Places, systemPath } from './body.ts';
+import { type Body, holders, mountSources, type PipeNames, type Places, systemPath } from './body.ts';
 import { criuError } from './criu-words.ts';
 import type { JobSpec } from './types.ts';
 
@@ -21,9 +21,8 @@ function externalMounts(spec: JobSpec): readonly string[] {
   return ['/dev', ...spec.mounts].flatMap((path, index) => ['--external', `mnt[${path}]:m${index}`]);
 }
 
-function boundMounts(spec: JobSpec, root: string, devices: string): readonly string[] {
-  const below = root.replace(/\/$/, '');
-  return [devices, ...spec.mounts.map((path) => below + path)].flatMap((path, index) => ['--external', `mnt[m${index}]:${path}`]);
+function boundMounts(places: Places, spec: JobSpec, root: string): readonly string[] {
+  return [places.devices, ...mountSources(places, spec, root)].flatMap((path, index) => ['--external', `mnt[m${index}]:${path}`]);
 }
 
 export interface DumpOptions {
@@ -107,7 +106,7 @@ export async function restore({ places, spec, directory, images, cgroup, pipes, 
     join(directory, 'pid'),
     '--root',
     at,
-    ...boundMounts(spec, root, places.devices),
+    ...boundMounts(places, spec, root),
     ...given.flatMap(({ name }, index) => ['--inherit-fd', `fd[${firstFd + index}]:${name}`]),
     '--action-script',
     action,

@@ -36,6 +36,8 @@ export interface DeputiesOptions {
   readonly place?: (spec: JobSpec, options: JobOptions) => Promise<number>;
   /** Mounts of this node that jobs see. By default all that are no kernel's, no /hpc and no /mfs. */
   readonly mounts?: () => Promise<readonly string[]>;
+  /** The image that this node has booted, as in JobSpec. Default: not known. */
+  readonly image?: string;
   /** A job has been started on this node, for whatever home: from now on it may be moved. */
   readonly started?: (job: RunningJob, attached: Attached, options: JobOptions) => void;
   /** The node of a job is gone. True: it will be run again from a checkpoint (`moved` says where), so its deputy waits. */
@@ -190,7 +192,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     const { uid, gid, groups, umask, niceness, limits, directory: cwd, environment } = caller;
     const spec: JobSpec = {
       ...{ id, home: self, hostname, deputy: caller.pid, args: run.args, name: run.name, environment: [...environment, `FARM_JOB=${id}`], directory: cwd },
-      ...{ umask, uid, gid, groups, niceness, limits, streams, window, mounts: await (options.mounts ?? ownMounts)() },
+      ...{ umask, uid, gid, groups, niceness, limits, streams, window, mounts: await (options.mounts ?? ownMounts)(), image: options.image ?? '' },
     };
     await startSomewhere(spec, run);
   }

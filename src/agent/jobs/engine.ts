@@ -29,6 +29,8 @@ import type { JobEngine, JobSpec, Obstacle, RootOf, RunningJob } from './types.t
 export interface JobEngineOptions {
   readonly log: Log;
   readonly rootOf: RootOf;
+  /** Whether a job gets this mount of spec.mounts from this node, not from its home: the same files, and nearer. Default: never. */
+  readonly isOwn?: (spec: JobSpec, mount: string) => boolean;
   /** Whether every node sees the files below this mount of the home node: `/` or one of spec.mounts. Default: of all, as with /mfs. */
   readonly everywhere?: (mount: string) => boolean;
   /** Default /run/farm-agent/jobs: a tmpfs is mounted there. */
@@ -60,7 +62,7 @@ export interface JobEngineService extends JobEngine {
 /** Mounts a tmpfs for the images and the /dev of jobs, and makes the cgroup. Throws FarmError `job.cgroup`, `program.failed`. */
 export async function startJobEngine(options: JobEngineOptions): Promise<JobEngineService> {
   const jobs = options.directory ?? '/run/farm-agent/jobs';
-  const places: Places = { jobs, cgroups: options.cgroups ?? '/sys/fs/cgroup/farm-jobs', devices: `${jobs}/dev`, rootOf: options.rootOf };
+  const places: Places = { jobs, cgroups: options.cgroups ?? '/sys/fs/cgroup/farm-jobs', devices: `${jobs}/dev`, rootOf: options.rootOf, isOwn: options.isOwn ?? (() => false) };
   await prepare(places);
   const look = (body: Body): Promise<readonly Obstacle[]> => lookAt(body, options.everywhere ?? (() => true));
   const adopt = (body: Body, sides: Sides): Job => new Job(places, body, sides, look);

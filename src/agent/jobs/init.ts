@@ -10,7 +10,7 @@ export function quoted(text: string): string {
 
 /**
  * First process of a job, in new namespaces: $1 its cgroup, $2 the home's root as this node sees it, $3 where it is bound, $4 host name, $5 the node's
- * /dev for jobs, $6 how many mounts follow; then the mounts, and the words that lead to the user's program. Complaints go to descriptor 4, to the agent, and
+ * /dev for jobs, $6 how many mounts follow; then what is bound and where for each, and the words that lead to the user's program. Complaints go to descriptor 4, to the agent, and
  * `ready` once all is done; the program begins at its answer. /proc/1 is root's, and so are its descriptors: the status pipe is 3.
  */
 export const initScript: string = `set -e
@@ -27,8 +27,8 @@ mount -t devpts -o newinstance,nosuid,noexec,ptmxmode=0666,mode=0620,gid=5 devpt
 mount -t tmpfs -o mode=1777,nosuid,nodev shm dev/shm
 mount -t mqueue -o nosuid,nodev,noexec mqueue dev/mqueue
 while [ $count -gt 0 ]; do
-  mount --bind "$root$1" ".$1"
-  shift
+  mount --bind "$1" ".$2"
+  shift 2
   count=$((count - 1))
 done
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys

@@ -5,7 +5,7 @@ import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { FarmError } from '../../base/errors.ts';
-import { type Ends, type Places, spawned, systemPath } from './body.ts';
+import { type Ends, mountSources, type Places, spawned, systemPath } from './body.ts';
 import { initScript, leadingWords, mainScript, scriptEnvironment, startScript } from './init.ts';
 import type { JobSpec } from './types.ts';
 
@@ -17,7 +17,8 @@ export async function launch(places: Places, spec: JobSpec, directory: string, c
   const { environment, shell } = scriptEnvironment(startScript(spec));
   const root = await places.rootOf(spec.home);
   const init = ['sh', '-c', initScript, 'farm-job', cgroup, root, join(directory, 'root'), spec.hostname, places.devices, String(spec.mounts.length)];
-  const words = [...spec.mounts, ...leadingWords(spec, getPriority()), ...shell];
+  const sources = mountSources(places, spec, root);
+  const words = [...spec.mounts.flatMap((path, index) => [sources[index] ?? path, path]), ...leadingWords(spec, getPriority()), ...shell];
   const errors = ends.errors ?? ends.output;
   const maker = spawn('unshare', [...namespaces, '--fork', '--propagation', 'private', 'setsid', ...init, ...words], {
     stdio: [ends.input.reader, ends.output.writer, errors.writer, ends.status.writer, 'pipe'],

@@ -47,6 +47,8 @@ export interface JobSpec {
   readonly window: Window | undefined;
   /** Mounts of the home node below its root that the job sees, absolute, parents first: `/tmp`, `/home`. */
   readonly mounts: readonly string[];
+  /** The image that its home has booted, `/NAME/VERSION`; empty where that is not known. */
+  readonly image: string;
 }
 
 /** How it ended: a status, 0 to 255 (128 and the signal's number for one that was killed), and what it has used, ms. */

@@ -31,7 +31,9 @@ const defaultMfsPort = 4662;
 const defaultState = '/run/farm-agent/mfs';
 
 const loopback: Ipv4 = ipv4('127.0.0.1');
-const exportPath = '/mfs';
+/** Where nodes have it. */
+export const mfsPlace = '/mfs';
+const exportPath = mfsPlace;
 const purpose = 'mfs';
 
 /** /mfs itself: owner 0, which is no node. One layout: a mount outlives the agent. */

@@ -12,6 +12,8 @@ const idMax = 0xffffffff;
 const pidMax = 2 ** 22;
 const limitsMax = 64;
 const mountsMax = 1000;
+/** An image's name and version. */
+const imageMax = 200;
 
 /** Throws `WireError` `shape`. */
 export function readSpec(value: unknown): JobSpec {
@@ -34,6 +36,7 @@ export function readSpec(value: unknown): JobSpec {
     streams: oneOf(from, 'streams', streamKinds),
     window: perhaps(from, 'window', (all, name) => readWindow(all.get(name))),
     mounts: list(from, 'mounts', mountsMax, (item) => path(new Map([['mount', item]]), 'mount')),
+    image: text(from, 'image', imageMax),
   };
   if (spec.args.length === 0) throw foreign('args', 'no program');
   if (!spec.id.startsWith(`${spec.home}-${spec.deputy}-`)) throw foreign('id', 'not of this home and deputy');

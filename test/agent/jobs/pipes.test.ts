@@ -101,6 +101,7 @@ const spec: JobSpec = {
   streams: 'separate',
   window: undefined,
   mounts: [],
+  image: '',
 };
 
 const started = (change: Partial<JobSpec>): string => {

@@ -13,7 +13,7 @@ import { fakeNetwork } from '../../support/fake-link.ts';
 const home = 1;
 const spec: JobSpec = {
   ...{ id: '1-100-5000', home, hostname: 'n1', deputy: 100, args: ['cat'], name: undefined, environment: [], directory: '/', umask: 0o22, uid: 0, gid: 0 },
-  ...{ groups: [], niceness: 0, limits: [], streams: 'separate', window: undefined, mounts: [] },
+  ...{ groups: [], niceness: 0, limits: [], streams: 'separate', window: undefined, mounts: [], image: '' },
 };
 
 /** A program with pipes that hold little, which a test reads and writes as the program would, and which it can carry off. */
