@@ -14,9 +14,9 @@ import { hpcSource } from './hpc-source.ts';
 import { identify, localNetworks, type Self } from './identity.ts';
 import { chooseMap, tablePath } from './map-source.ts';
 import { type Membership, startMembership } from './member.ts';
-import { type Migration, startMigration } from './migration.ts';
 import { readNodeConfig } from './openmosix-config.ts';
 import { orderTaker } from './orders.ts';
+import { type Peers, startPeers } from './peers.ts';
 import { type Reporter, startReporter } from './report.ts';
 import { hardware, openSampler, uptime } from './sample.ts';
 import type { Settings } from './settings.ts';
@@ -61,7 +61,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   ensureSpeed(state, log);
 
   let membership: Membership | undefined;
-  let migration: Migration | undefined;
+  let peers: Peers | undefined;
   let reporter: Reporter | undefined;
   let discovery: RunningDiscovery | undefined;
   if (chosen === undefined) {
@@ -108,7 +108,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
     const answered = orderTaker({ ...to, node: self.id, incarnation, keys: () => key.keys, hpc: hpcPlace, log });
     reporter = startReporter({ ...to, interval: settings.reportInterval, report: () => currentReport(self), answered, log });
   } else log('info', 'agent.apart', { name: settings.name, file: file.path });
-  const migrating = self === undefined || membership === undefined ? undefined : beginMigration(self, membership);
+  const joining = self === undefined || membership === undefined ? undefined : beginPeers(self, membership);
   const hpc = await serveHpc();
   const looks = setInterval(() => void look(), settings.reportInterval);
   watchSystem((word) => {
@@ -127,7 +127,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
 
   function facts(): Facts {
     const { flags, speed } = state.get();
-    return { flags, guests: migration?.guests() ?? 0, version: agentVersion, speed: speed?.value ?? 1, cpus: sampler.cpus(), measures };
+    return { flags, guests: peers?.migration?.guests() ?? 0, version: agentVersion, speed: speed?.value ?? 1, cpus: sampler.cpus(), measures };
   }
 
   /** Only the first of each kind is logged: whoever sends bad datagrams shall not fill the journal. `status` has the counts. */
@@ -216,7 +216,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
     if (settings.hpc === undefined) return undefined;
     const source = hpcSource({
       ...{ name: settings.name, map: () => file, table: () => membership?.table, facts, state, now, hardware, tablePath: tablePath(settings) },
-      ...{ tell: () => membership?.tell(), look: () => void look(), jobs: () => migration?.source },
+      ...{ tell: () => membership?.tell(), look: () => void look(), jobs: () => peers?.migration?.source },
     });
     const { mountPoint, port } = settings.hpc;
     try {
@@ -229,9 +229,9 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   }
 
   /** A node that cannot migrate is a member like all. */
-  async function beginMigration({ id, address }: Self, { table, tell }: Membership): Promise<void> {
+  async function beginPeers({ id, address }: Self, { table, tell }: Membership): Promise<void> {
     try {
-      migration = await startMigration({
+      peers = await startPeers({
         ...{
           self: { id, address },
           agentVersion,
@@ -243,10 +243,10 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
           state,
           sampler,
         },
-        ...{ measures: () => measures, rootOf: () => Promise.resolve('/'), refuse: count, log },
+        ...{ measures: () => measures, program: process.argv[1], refuse: count, log },
       });
     } catch (error) {
-      log('warn', 'migration.absent', { reason: sentence(error), hint: error instanceof FarmError ? error.hint : undefined });
+      log('warn', 'link.absent', { reason: sentence(error), hint: error instanceof FarmError ? error.hint : undefined });
     }
   }
 
@@ -282,8 +282,8 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
       clearInterval(looks);
       stage = 'leaving';
       await Promise.all([membership?.stop(), discovery?.stop(), reporter?.farewell(farewellTimeout), state.settled(farewellTimeout)]);
-      await migrating;
-      await migration?.close();
+      await joining;
+      await peers?.close();
       await hpc?.close();
       statusServer.close();
       rmSync(settings.socketPath, { force: true });

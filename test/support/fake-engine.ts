@@ -9,7 +9,19 @@ import { FarmError } from '../../src/base/errors.ts';
 export function jobSpec(home: number, deputy: number, more: Partial<JobSpec> = {}): JobSpec {
   return {
     ...{ id: `${home}-${deputy}-77`, home, hostname: `n${home}`, deputy, args: ['awk', 'BEGIN{for(;;);}'], name: undefined, environment: ['HOME=/root'] },
-    ...{ directory: '/root', umask: 0o22, uid: 1000, gid: 1000, groups: [1000], niceness: 0, limits: [], streams: 'merged', window: undefined, mounts: [], image: '' },
+    ...{
+      directory: '/root',
+      umask: 0o22,
+      uid: 1000,
+      gid: 1000,
+      groups: [1000],
+      niceness: 0,
+      limits: [],
+      streams: 'merged',
+      window: undefined,
+      mounts: [],
+      image: '',
+    },
     ...more,
   };
 }

@@ -62,7 +62,13 @@ export interface JobEngineService extends JobEngine {
 /** Mounts a tmpfs for the images and the /dev of jobs, and makes the cgroup. Throws FarmError `job.cgroup`, `program.failed`. */
 export async function startJobEngine(options: JobEngineOptions): Promise<JobEngineService> {
   const jobs = options.directory ?? '/run/farm-agent/jobs';
-  const places: Places = { jobs, cgroups: options.cgroups ?? '/sys/fs/cgroup/farm-jobs', devices: `${jobs}/dev`, rootOf: options.rootOf, isOwn: options.isOwn ?? (() => false) };
+  const places: Places = {
+    jobs,
+    cgroups: options.cgroups ?? '/sys/fs/cgroup/farm-jobs',
+    devices: `${jobs}/dev`,
+    rootOf: options.rootOf,
+    isOwn: options.isOwn ?? (() => false),
+  };
   await prepare(places);
   const look = (body: Body): Promise<readonly Obstacle[]> => lookAt(body, options.everywhere ?? (() => true));
   const adopt = (body: Body, sides: Sides): Job => new Job(places, body, sides, look);
