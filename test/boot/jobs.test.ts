@@ -83,7 +83,12 @@ describe('a job', () => {
       namespace: ['namespace: sh # made namespaces of its own (uts)'],
       none: [],
     });
-    expect(refused).toMatchObject({ text: 'one\ntwo\n', status: 0, codes: ['socket'], error: expect.stringMatching(/^the job cannot be moved: /) });
+    expect(refused).toMatchObject({
+      text: 'one\ntwo\n',
+      status: 0,
+      codes: ['socket', 'socket', 'socket'],
+      error: expect.stringMatching(/^the job cannot be moved: /),
+    });
   });
 
   it('is made again from a checkpoint, as often as one likes', async () => {

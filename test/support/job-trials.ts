@@ -207,7 +207,9 @@ export const trials: Readonly<Record<string, (source: JobEngine, place: Place) =
 
   /** criu refuses; nothing is killed by the attempt. */
   async refused(source, place) {
-    const spec = { ...plainSpec(40, 'n1'), args: ['perl', '-e', '$| = 1; socketpair(A, B, 1, 1, 0); socket(S, 17, 3, 768); while (<STDIN>) { print $_ }'] };
+    const program =
+      '$| = 1; $a = pack("Sna4x8", 2, 4712, "\\x7f\\0\\0\\1"); socket(L, 2, 1, 6); bind(L, $a); listen(L, 1); socket(S, 2, 1, 6); connect(S, $a); accept(C, L); while (<STDIN>) { print $_ }';
+    const spec = { ...plainSpec(40, 'n1'), args: ['perl', '-e', program] };
     const job = await source.start(spec);
     const output = new Heard();
     output.listen(job.output);
@@ -217,7 +219,7 @@ export const trials: Readonly<Record<string, (source: JobEngine, place: Place) =
     const codes = (await job.obstacles()).map(({ code }) => code);
     const port = await there.listen();
     const error = await job.freeze(port).then(
-      () => 'it froze',
+      (frozen) => frozen.thaw().then(() => 'it froze'),
       (reason: Error) => reason.message,
     );
     await there.drop();
