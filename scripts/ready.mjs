@@ -19,6 +19,7 @@ export const bootPackages = [
   'perl-base',
   'ovmf',
   'squashfs-tools',
+  'kmod',
 ];
 
 /** Other people's clients, which the interop tests let loose on our servers. */
@@ -52,6 +53,12 @@ export const interopPackages = [
   'umoci',
   'docker-registry',
   'attr',
+  'iproute2',
+  'kmod',
+  'mmdebstrap',
+  'perl-base',
+  'squashfs-tools',
+  'zstd',
 ];
 
 /** The servers that bench/ compares ours with. */

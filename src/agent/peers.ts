@@ -58,7 +58,7 @@ export async function startPeers({ program, ...options }: PeersOptions): Promise
 }
 
 /** `/NAME/VERSION` of a root that the farm's server serves, from proc_pid_mountinfo(5); empty for another root. */
-export function bootedImage(mountinfo: string): string {
+function bootedImage(mountinfo: string): string {
   const root = mountinfo.split('\n').find((line) => line.split(' ')[4] === '/' && / - nfs4? /.test(line));
   const [, image = ''] = / - nfs4? [^ :]+:(\/[^ /]+\/[^ /]+) /.exec(root ?? '') ?? [];
   return image;

@@ -277,7 +277,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     },
     signal(id, signal) {
       const streams = running.get(id)?.streams;
-      if (streams === undefined) throw new FarmError('job.unknown', `no job ${id} has its home here`, 'farm job list');
+      if (streams === undefined) throw new FarmError('job.unknown', `no job ${id} has its home here`, 'mps shows those there are');
       streams.control({ signal });
     },
     nodeGone(node) {

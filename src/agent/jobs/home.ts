@@ -52,7 +52,7 @@ export function openHomeTable(directory: string): HomeTable {
     put: (job) => void keep(job),
     change(id, change) {
       const job = jobs.get(id);
-      if (job === undefined) throw new FarmError('job.unknown', `no job ${id} has its home here`, 'farm job list');
+      if (job === undefined) throw new FarmError('job.unknown', `no job ${id} has its home here`, 'mps shows those there are');
       return keep({ ...job, ...change });
     },
     remove(id) {

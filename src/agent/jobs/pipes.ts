@@ -18,7 +18,8 @@ export interface Pipe {
 
 /** Shells in a pipeline have pipes; opening what is in their /proc makes new descriptions of the same. They wait until descriptor 3 ends. */
 export async function makePipes(count: number): Promise<readonly Pipe[]> {
-  const stage = '{ echo >&4; read -r a <&3; }';
+  // In a shell of its own, for dash moves descriptor 4 to 1 while it echoes.
+  const stage = '{ (echo >&4); read -r a <&3; }';
   const shells = spawn(
     '/bin/sh',
     [
