@@ -88,7 +88,11 @@ export class InputPipe extends Writable {
   private readonly socket: Socket | undefined;
   private readonly onEnd: () => void;
   private readonly fd: number | undefined;
-  private held: Buffer[] | undefined;
+  /** What comes while `take` empties the pipe, to go with that. */
+  private kept: Buffer[] | undefined;
+  private isTaken = false;
+  /** Came after that: not delivered, so whoever wrote it keeps it. */
+  private waiting: { readonly chunk: Buffer; readonly done: () => void } | undefined;
   private closing: (() => void) | undefined;
 
   /** `fd`: does not block, and becomes this stream's; undefined: it has ended. `onEnd`: the last that also holds the pipe open shall let go. */
@@ -107,10 +111,15 @@ export class InputPipe extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    if (this.held !== undefined) {
-      this.held.push(chunk);
+    if (this.isTaken) this.waiting = { chunk, done };
+    else if (this.kept !== undefined) {
+      this.kept.push(chunk);
       done();
-    } else if (this.open === undefined) done();
+    } else this.deliver(chunk, done);
+  }
+
+  private deliver(chunk: Buffer, done: () => void): void {
+    if (this.open === undefined) done();
     else this.open.write(chunk, () => done());
   }
 
@@ -120,8 +129,8 @@ export class InputPipe extends Writable {
       this.socket?.destroy();
       done();
     };
-    if (this.held === undefined) this.finishing(finish);
-    else this.closing = finish;
+    if (this.isTaken || this.kept !== undefined) this.closing = finish;
+    else this.finishing(finish);
   }
 
   private finishing(finish: () => void): void {
@@ -134,10 +143,10 @@ export class InputPipe extends Writable {
     done(error);
   }
 
-  /** While its job stands still: gives all that was written to this stream and the job has not read. What comes later waits for `release`. */
+  /** While its job stands still: gives all that was written to this stream and the job has not read. What comes after that is not written before `release`. */
   async take(): Promise<Buffer> {
     const kept: Buffer[] = [];
-    this.held = kept;
+    this.kept = kept;
     const parts: Buffer[] = [];
     if (this.open !== undefined && this.fd !== undefined) {
       const fd = reopen('self', this.fd, 'read');
@@ -148,17 +157,19 @@ export class InputPipe extends Writable {
         closeSync(fd);
       }
     }
-    this.held = [];
+    this.isTaken = true;
     return Buffer.concat([...parts, ...kept]);
   }
 
   /** The job runs on: first what it had not read, then what came since. */
   release(unread: Buffer): void {
-    const pieces = [unread, ...(this.held ?? [])].filter(({ length }) => length > 0);
-    this.held = undefined;
-    for (const piece of pieces) this.open?.write(piece);
-    const { closing } = this;
+    this.isTaken = false;
+    this.kept = undefined;
+    if (unread.length > 0) this.open?.write(unread);
+    const { closing, waiting } = this;
     this.closing = undefined;
+    this.waiting = undefined;
+    if (waiting !== undefined) this.deliver(waiting.chunk, waiting.done);
     if (closing !== undefined) this.finishing(closing);
   }
 }

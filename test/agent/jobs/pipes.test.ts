@@ -46,6 +46,28 @@ describe('pipes', () => {
     expect(Buffer.concat(parts).equals(Buffer.concat([sent, Buffer.from('laterlast')]))).toBe(true);
   });
 
+  it('have not delivered what comes after that before they take it again', async () => {
+    const { reader, writer } = await onePipe();
+    const input = new InputPipe(reopen('self', writer, 'write'), () => {});
+    closeSync(writer);
+    const delivered: string[] = [];
+    const write = (text: string) => new Promise<void>((resolve) => input.write(text, () => resolve(void delivered.push(text))));
+    const before = write('before');
+    const unread = await input.take();
+    await before;
+    expect(unread.toString()).toBe('before');
+    const after = [write('after'), write('last')];
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(delivered).toEqual(['before']); // else a move would count them as read, and they are in nobody's hands
+    input.release(unread);
+    await Promise.all(after);
+    expect(delivered).toEqual(['before', 'after', 'last']);
+    const buffer = Buffer.alloc(64);
+    expect(buffer.toString('latin1', 0, readSync(reader, buffer))).toBe('beforeafterlast');
+    input.destroy();
+    closeSync(reader);
+  });
+
   it('are read to the end of what was written, though nobody takes it', async () => {
     const { reader, writer } = await onePipe();
     const output = new OutputPipe(reopen('self', reader, 'read'));
