@@ -176,36 +176,47 @@ export class InputPipe extends Writable {
 
 /** The reading side of a job's output. */
 export class OutputPipe extends Readable {
-  private readonly socket: Socket;
-  private readonly fd: number;
+  private readonly socket: Socket | undefined;
+  private readonly fd: number | undefined;
+  private readonly onGone: () => void;
 
-  /** `fd`: does not block, and becomes this stream's. */
-  constructor(fd: number) {
+  /**
+   * `fd`: does not block, and becomes this stream's; undefined: nobody reads it any more. `onGone`: it was destroyed, and the last that also holds the pipe
+   * open shall let go, so that the job's next write is its SIGPIPE.
+   */
+  constructor(fd: number | undefined, onGone: () => void) {
     super();
     this.fd = fd;
-    this.socket = new Socket({ fd, readable: true, writable: false });
-    this.socket.on('data', (chunk: Buffer) => {
-      if (!this.push(chunk)) this.socket.pause();
+    this.onGone = onGone;
+    if (fd === undefined) {
+      this.destroy();
+      return;
+    }
+    const socket = new Socket({ fd, readable: true, writable: false });
+    this.socket = socket;
+    socket.on('data', (chunk: Buffer) => {
+      if (!this.push(chunk)) socket.pause();
     });
-    this.socket.once('end', () => {
+    socket.once('end', () => {
       this.push(null);
       if (this.readableLength === 0) this.read(0); // says `end` even if nobody listens: there is nothing to hear
     });
-    this.socket.once('error', (error) => this.destroy(error));
+    socket.once('error', (error) => this.destroy(error));
   }
 
   override _read(): void {
-    this.socket.resume();
+    this.socket?.resume();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.socket.destroy();
+    this.socket?.destroy();
+    this.onGone();
     done(error);
   }
 
   /** Reads all that its job, which stands still, has written, whether anybody takes it or not. */
   drain(): void {
-    if (this.socket.destroyed || this.socket.readableEnded) return;
+    if (this.socket === undefined || this.fd === undefined || this.socket.destroyed || this.socket.readableEnded) return;
     for (let chunk: Buffer | null = this.socket.read(); chunk !== null; chunk = this.socket.read()) this.push(chunk);
     const rest = drained(this.fd);
     if (rest.length > 0) this.push(rest);
@@ -213,8 +224,7 @@ export class OutputPipe extends Readable {
 
   /** The job runs elsewhere: no end of the stream is told. */
   leave(): void {
-    this.socket.removeAllListeners();
-    this.socket.on('error', () => {});
-    this.socket.destroy();
+    this.socket?.removeAllListeners();
+    this.socket?.on('error', () => {}).destroy();
   }
 }
