@@ -1,26 +1,23 @@
-// An engine without namespaces and without moves: a job is a child of this process, with the identity, place and environment of its deputy. Terminals by script(1).
+// An engine without namespaces and without moves: a job is a child of this process, with the identity, place and environment of its deputy. Terminals and signals are the engine's.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
+import { parseProcessStat, recipients } from '../../src/agent/jobs/processes.ts';
+import { terminalWords } from '../../src/agent/jobs/terminal.ts';
 import type { Ended, JobSpec, RunningJob, Window } from '../../src/agent/jobs/types.ts';
 
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
-
-/** Ctrl-Z stops only what has somebody above it in its session: a shell with job control, which then stands still itself until it is told to go on. */
-const withJobControl = (command: string) =>
-  `set -m; ${command}; s=$?; while [ $s -ge 147 ] && [ $s -le 150 ]; do kill -STOP $$; fg >/dev/null; s=$?; done; exit $s`;
 
 /** Starts plain processes. */
 export const plainEngine = {
   async start(spec: JobSpec): Promise<RunningJob> {
     const env = Object.fromEntries(spec.environment.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]));
     const command = spec.args.map(quoted).join(' ');
-    const size = spec.window === undefined ? '' : `stty rows ${spec.window.rows} columns ${spec.window.columns}; `;
     const program = spec.name === undefined ? command : `bash -c ${quoted(`exec -a ${quoted(spec.name)} ${command}`)}`;
     const merge = spec.streams === 'merged' ? 'exec 2>&1; ' : '';
     const whole =
       spec.streams === 'terminal'
-        ? `SHELL=/bin/sh exec script -q -e -f -E always -c ${quoted(`${size}${withJobControl(program)}`)} /dev/null`
+        ? `umask ${spec.umask.toString(8)}; exec ${[...terminalWords(spec.window), 'sh', '-c', `exec ${program}`].map(quoted).join(' ')}`
         : `${merge}umask ${spec.umask.toString(8)}; exec ${program}`;
     const child = spawn('/bin/sh', ['-c', whole], { cwd: spec.directory, env, uid: spec.uid, gid: spec.gid, detached: true, stdio: 'pipe' });
     return plainJob(spec, child);
@@ -37,7 +34,10 @@ function plainJob(spec: JobSpec, child: ChildProcess): RunningJob {
   return {
     ...{ spec, pid, input: stdin, output: stdout, errors: spec.streams === 'separate' ? stderr : undefined, ended },
     async signal(name) {
-      for (const each of await tree(pid)) {
+      const all = await tree(pid);
+      const stats = (await Promise.all(all.map((each) => readFile(`/proc/${each}/stat`, 'utf8').catch(() => '')))).filter((text) => text !== '');
+      const some = name === 'SIGKILL' ? all : recipients(name, stats.map(parseProcessStat), process.pid, spec.streams === 'terminal');
+      for (const each of some) {
         try {
           process.kill(each, name);
         } catch {

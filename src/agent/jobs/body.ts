@@ -125,7 +125,8 @@ export function namesOf({ input, output, errors, status }: Ends): PipeNames {
 export interface Sides {
   /** Undefined: it has ended. */
   readonly input: number | undefined;
-  readonly output: number;
+  /** Undefined: nobody reads it any more. */
+  readonly output: number | undefined;
   readonly errors: number | undefined;
 }
 
@@ -140,16 +141,16 @@ export function sidesOf({ input, output, errors }: Ends): Sides {
 /** Of a job that an agent before this one started or took over. */
 export function sidesOfHolder(holder: number, separate: boolean): Sides {
   return {
-    input: reopenedInput(holder),
-    output: reopen(holder, held.output, 'read'),
-    errors: separate ? reopen(holder, held.errors, 'read') : undefined,
+    input: reopened(holder, held.input, 'write'),
+    output: reopened(holder, held.output, 'read'),
+    errors: separate ? reopened(holder, held.errors, 'read') : undefined,
   };
 }
 
-/** ENXIO: nobody reads it. ENOENT: the holder has let go of it. */
-function reopenedInput(holder: number): number | undefined {
+/** ENXIO: nobody reads the input. ENOENT: the holder has let go of it. */
+function reopened(holder: number, fd: number, side: 'read' | 'write'): number | undefined {
   try {
-    return reopen(holder, held.input, 'write');
+    return reopen(holder, fd, side);
   } catch (error) {
     if (['ENXIO', 'ENOENT'].includes(systemCode(error) ?? '')) return undefined;
     throw error;

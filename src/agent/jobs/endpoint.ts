@@ -171,6 +171,8 @@ export class Endpoint {
 
   private arrived(channel: Channel, offset: number, bytes: Buffer): void {
     const here = this.receiver(channel);
+    // It was ended because nobody reads it. At the next node the job may write before it hears of that.
+    if (here.isGone) here.state.end = undefined;
     const fresh = here.state.take(offset, bytes);
     for (let at = 0; at < fresh.length; at += here.piece) here.queue.push(fresh.subarray(at, at + here.piece));
     this.say(channel);

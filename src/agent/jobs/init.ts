@@ -57,17 +57,19 @@ echo $status >&3`;
 
 /**
  * Keeps what a job needs if the agent dies: 3 writes its input, 4 and 5 read what it writes, 6 is where its first process says the status; $1 gets it, $2 is
- * the cgroup. USR1: end of the input. It stays until the
- * agent ends it: there may be output that nobody has read.
+ * the cgroup. USR1: end of the input; USR2, HUP: nobody reads 4, 5 any more. It stays until the agent ends it: there may be output that nobody has read.
  */
 export const holderScript: string = `echo 0 > "$2/cgroup.procs"
 trap 'exec 3>&-; again=yes' USR1
+trap 'exec 4<&-; again=yes' USR2
+trap 'exec 5<&-; again=yes' HUP
 again=yes
 while [ "$again" ]; do
   again=
   read -r status <&6 && break
   status=137
 done
+trap '' USR1 USR2 HUP
 echo "$status" > "$1/status"
 exec sleep infinity`;
 

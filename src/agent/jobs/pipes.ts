@@ -89,7 +89,11 @@ export class InputPipe extends Writable {
   private readonly socket: Socket | undefined;
   private readonly onEnd: () => void;
   private readonly fd: number | undefined;
-  private held: Buffer[] | undefined;
+  /** What comes while `take` empties the pipe, to go with that. */
+  private kept: Buffer[] | undefined;
+  private isTaken = false;
+  /** Came after that: not delivered, so whoever wrote it keeps it. */
+  private waiting: { readonly chunk: Buffer; readonly done: () => void } | undefined;
   private closing: (() => void) | undefined;
 
   /** `fd`: does not block, and becomes this stream's; undefined: it has ended. `onEnd`: the last that also holds the pipe open shall let go. */
@@ -108,10 +112,15 @@ export class InputPipe extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    if (this.held !== undefined) {
-      this.held.push(chunk);
+    if (this.isTaken) this.waiting = { chunk, done };
+    else if (this.kept !== undefined) {
+      this.kept.push(chunk);
       done();
-    } else if (this.open === undefined) done();
+    } else this.deliver(chunk, done);
+  }
+
+  private deliver(chunk: Buffer, done: () => void): void {
+    if (this.open === undefined) done();
     else this.open.write(chunk, () => done());
   }
 
@@ -121,8 +130,8 @@ export class InputPipe extends Writable {
       this.socket?.destroy();
       done();
     };
-    if (this.held === undefined) this.finishing(finish);
-    else this.closing = finish;
+    if (this.isTaken || this.kept !== undefined) this.closing = finish;
+    else this.finishing(finish);
   }
 
   private finishing(finish: () => void): void {
@@ -135,10 +144,10 @@ export class InputPipe extends Writable {
     done(error);
   }
 
-  /** While its job stands still: gives all that was written to this stream and the job has not read. What comes later waits for `release`. */
+  /** While its job stands still: gives all that was written to this stream and the job has not read. What comes after that is not written before `release`. */
   async take(): Promise<Buffer> {
     const kept: Buffer[] = [];
-    this.held = kept;
+    this.kept = kept;
     const parts: Buffer[] = [];
     if (this.open !== undefined && this.fd !== undefined) {
       const fd = reopen('self', this.fd, 'read');
@@ -149,53 +158,66 @@ export class InputPipe extends Writable {
         closeSync(fd);
       }
     }
-    this.held = [];
+    this.isTaken = true;
     return Buffer.concat([...parts, ...kept]);
   }
 
   /** The job runs on: first what it had not read, then what came since. */
   release(unread: Buffer): void {
-    const pieces = [unread, ...(this.held ?? [])].filter(({ length }) => length > 0);
-    this.held = undefined;
-    for (const piece of pieces) this.open?.write(piece);
-    const { closing } = this;
+    this.isTaken = false;
+    this.kept = undefined;
+    if (unread.length > 0) this.open?.write(unread);
+    const { closing, waiting } = this;
     this.closing = undefined;
+    this.waiting = undefined;
+    if (waiting !== undefined) this.deliver(waiting.chunk, waiting.done);
     if (closing !== undefined) this.finishing(closing);
   }
 }
 
 /** The reading side of a job's output. */
 export class OutputPipe extends Readable {
-  private readonly socket: Socket;
-  private readonly fd: number;
+  private readonly socket: Socket | undefined;
+  private readonly fd: number | undefined;
+  private readonly onGone: () => void;
 
-  /** `fd`: does not block, and becomes this stream's. */
-  constructor(fd: number) {
+  /**
+   * `fd`: does not block, and becomes this stream's; undefined: nobody reads it any more. `onGone`: it was destroyed, and the last that also holds the pipe
+   * open shall let go, so that the job's next write is its SIGPIPE.
+   */
+  constructor(fd: number | undefined, onGone: () => void) {
     super();
     this.fd = fd;
-    this.socket = new Socket({ fd, readable: true, writable: false });
-    this.socket.on('data', (chunk: Buffer) => {
-      if (!this.push(chunk)) this.socket.pause();
+    this.onGone = onGone;
+    if (fd === undefined) {
+      this.destroy();
+      return;
+    }
+    const socket = new Socket({ fd, readable: true, writable: false });
+    this.socket = socket;
+    socket.on('data', (chunk: Buffer) => {
+      if (!this.push(chunk)) socket.pause();
     });
-    this.socket.once('end', () => {
+    socket.once('end', () => {
       this.push(null);
       if (this.readableLength === 0) this.read(0); // says `end` even if nobody listens: there is nothing to hear
     });
-    this.socket.once('error', (error) => this.destroy(error));
+    socket.once('error', (error) => this.destroy(error));
   }
 
   override _read(): void {
-    this.socket.resume();
+    this.socket?.resume();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.socket.destroy();
+    this.socket?.destroy();
+    this.onGone();
     done(error);
   }
 
   /** Reads all that its job, which stands still, has written, whether anybody takes it or not. */
   drain(): void {
-    if (this.socket.destroyed || this.socket.readableEnded) return;
+    if (this.socket === undefined || this.fd === undefined || this.socket.destroyed || this.socket.readableEnded) return;
     for (let chunk: Buffer | null = this.socket.read(); chunk !== null; chunk = this.socket.read()) this.push(chunk);
     const rest = drained(this.fd);
     if (rest.length > 0) this.push(rest);
@@ -203,8 +225,7 @@ export class OutputPipe extends Readable {
 
   /** The job runs elsewhere: no end of the stream is told. */
   leave(): void {
-    this.socket.removeAllListeners();
-    this.socket.on('error', () => {});
-    this.socket.destroy();
+    this.socket?.removeAllListeners();
+    this.socket?.on('error', () => {}).destroy();
   }
 }

@@ -43,13 +43,17 @@ export function parseMemory(status: string): number {
 /** Of a terminal, whose driver sends them to the foreground. */
 const keys: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT', 'SIGTSTP', 'SIGWINCH']);
 
-/** Whom a signal is for: process numbers as kill(2) takes them, negative for groups. `first`: the pid of the job's first process, which gets none. */
+/**
+ * Whom a signal is for: process numbers as kill(2) takes them, negative for groups. As a shell would: the program's group; in a terminal, which sends its keys to
+ * the foreground and hangs up for all, those. `first`: the pid of the job's first process, which gets none.
+ */
 export function recipients(signal: NodeJS.Signals, processes: readonly ProcessStat[], first: number, terminal: boolean): readonly number[] {
   const others = processes.filter(({ pid }) => pid !== first);
   const main = oldest(others.filter(({ parent, pid, group }) => parent === first && pid === group));
-  if (signal === 'SIGHUP' || main === undefined) return others.map(({ pid }) => pid);
+  if (main === undefined || (signal === 'SIGHUP' && terminal)) return others.map(({ pid }) => pid);
   if (!terminal) return [-main.group];
-  const program = oldest(others.filter(({ parent, pid, session }) => parent === main.pid && pid === session));
+  const leader = oldest(others.filter(({ parent, pid, session }) => parent === main.pid && pid === session));
+  const program = oldest(others.filter(({ parent, pid, group }) => parent === leader?.pid && pid === group));
   if (program === undefined) return [-main.group];
   const foreground = keys.has(signal) && program.foreground > 0 ? program.foreground : program.group;
   return [-foreground];

@@ -36,6 +36,7 @@ export class Job implements RunningJob {
   /** Rounds of pre-copy that the next builds upon. */
   private rounds = 0;
   private away = false;
+  private isRemoved = false;
   private readonly look: (body: Body) => Promise<readonly Obstacle[]>;
 
   constructor(places: Places, body: Body, sides: Sides, look: (body: Body) => Promise<readonly Obstacle[]>) {
@@ -44,12 +45,23 @@ export class Job implements RunningJob {
     this.look = look;
     this.spec = body.spec;
     this.pid = body.pid;
-    this.input = new InputPipe(sides.input, () => endProcess(body.holder, 'SIGUSR1'));
-    this.output = new OutputPipe(sides.output);
-    this.errors = sides.errors === undefined ? undefined : new OutputPipe(sides.errors);
+    this.input = new InputPipe(sides.input, () => this.letGo('SIGUSR1'));
+    this.output = new OutputPipe(sides.output, () => this.letGo('SIGUSR2'));
+    this.errors = body.spec.streams === 'separate' ? new OutputPipe(sides.errors, () => this.letGo('SIGHUP')) : undefined;
     this.ended = new Promise((resolve, reject) => {
       this.whenEnded().then((ended) => ended !== undefined && resolve(ended), reject);
     });
+  }
+
+  /** Of one of its pipes, as the holder's script has them. */
+  private letGo(signal: NodeJS.Signals): void {
+    if (!this.isRemoved) endProcess(this.body.holder, signal);
+  }
+
+  /** The holder's number may have another owner after that. */
+  private async remove(): Promise<void> {
+    this.isRemoved = true;
+    await removePlace(this.places, this.spec.id, this.body.holder);
   }
 
   async signal(name: NodeJS.Signals): Promise<void> {
@@ -148,7 +160,7 @@ export class Job implements RunningJob {
     this.output.leave();
     this.errors?.leave();
     this.input.destroy();
-    await removePlace(this.places, this.spec.id, this.body.holder);
+    await this.remove();
   }
 
   async checkpoint(directory: string): Promise<void> {
@@ -205,7 +217,7 @@ export class Job implements RunningJob {
     if (status === undefined) return undefined;
     await this.body.cgroup.empty();
     const cpuTime = this.body.cpuTime + (await this.body.cgroup.cpuTime());
-    await removePlace(this.places, this.spec.id, this.body.holder);
+    await this.remove();
     await Promise.all([this.output, ...(this.errors === undefined ? [] : [this.errors])].map((stream) => finished(stream).catch(() => {})));
     return { status: Number(status), cpuTime };
   }

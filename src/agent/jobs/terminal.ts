@@ -3,7 +3,9 @@ import type { Window } from './types.ts';
 
 /**
  * In Perl, whose base Debian always has. Not script(1): it ends when poll(2) says EINTR, as criu lets it after a restore. Arguments: rows, columns (0: leave
- * them), the program. The numbers are those of x86-64: O_RDWR|O_NOCTTY|O_NONBLOCK, TIOCSPTLCK, TIOCGPTN, TIOCSWINSZ; EINTR 4, EAGAIN 11.
+ * them), the program. The numbers are those of x86-64: O_RDWR|O_NOCTTY|O_NONBLOCK, TIOCSPTLCK, TIOCGPTN, TIOCSWINSZ; setsid(2), TIOCSCTTY, TIOCSPGRP;
+ * EINTR 4, EAGAIN 11. Three processes: the copier, the leader of the terminal's session, and the program in a group of its own. The program is not the leader
+ * itself, because Ctrl-Z stops only a group that has somebody above it in its session (POSIX 2.4.3); the leader's end hangs the terminal up.
  */
 const terminalProgram = `sub fail { print STDERR "mosrun: there is no terminal: $_[0]: $!\\n"; exit 126 }
 my ($rows, $columns) = splice(@ARGV, 0, 2);
@@ -17,10 +19,25 @@ sysopen(S, $slave, 2 | 0400) or fail($slave);
 my $child = fork;
 defined $child or fail("fork");
 if ($child == 0) {
-  open(STDIN, "<&S"); open(STDOUT, ">&S"); open(STDERR, ">&S");
-  close(M); close(S);
-  exec("setsid", "-c", @ARGV);
-  exit 126;
+  close(M);
+  syscall(112) >= 0 or fail("setsid");
+  ioctl(S, 0x540e, 0) or fail("controlling");
+  my $program = fork;
+  defined $program or fail("fork");
+  if ($program == 0) {
+    setpgrp;
+    $SIG{TTOU} = "IGNORE";
+    ioctl(S, 0x5410, pack("i", $$)) or fail("foreground");
+    $SIG{TTOU} = "DEFAULT";
+    open(STDIN, "<&S"); open(STDOUT, ">&S"); open(STDERR, ">&S");
+    close(S);
+    exec {$ARGV[0]} @ARGV;
+    exit 126;
+  }
+  close(S);
+  open(STDIN, "</dev/null"); open(STDOUT, ">/dev/null"); open(STDERR, ">/dev/null");
+  1 while waitpid($program, 0) < 0 && $! == 4;
+  exit($? & 127 ? 128 + ($? & 127) : $? >> 8);
 }
 close(S);
 open(STDERR, ">/dev/null");

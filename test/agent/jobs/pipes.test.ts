@@ -1,10 +1,13 @@
 // Pipes that criu can move, and the scripts around a job, run by a real sh.
-import { execFileSync } from 'node:child_process';
-import { closeSync, readlinkSync, readSync, writeSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, readSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { leadingWords, quoted, scriptEnvironment, startScript } from '../../../src/agent/jobs/init.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { holderScript, leadingWords, quoted, scriptEnvironment, startScript } from '../../../src/agent/jobs/init.ts';
 import { InputPipe, makePipes, OutputPipe, type Pipe, reopen } from '../../../src/agent/jobs/pipes.ts';
 import type { JobSpec } from '../../../src/agent/jobs/types.ts';
 
@@ -37,7 +40,7 @@ describe('pipes', () => {
     const unread = await input.take();
     expect(unread.equals(sent)).toBe(true);
     input.write('later');
-    const output = new OutputPipe(reopen('self', reader, 'read'));
+    const output = new OutputPipe(reopen('self', reader, 'read'), () => {});
     closeSync(reader);
     input.release(unread);
     input.end('last');
@@ -46,9 +49,31 @@ describe('pipes', () => {
     expect(Buffer.concat(parts).equals(Buffer.concat([sent, Buffer.from('laterlast')]))).toBe(true);
   });
 
+  it('have not delivered what comes after that before they take it again', async () => {
+    const { reader, writer } = await onePipe();
+    const input = new InputPipe(reopen('self', writer, 'write'), () => {});
+    closeSync(writer);
+    const delivered: string[] = [];
+    const write = (text: string) => new Promise<void>((resolve) => input.write(text, () => resolve(void delivered.push(text))));
+    const before = write('before');
+    const unread = await input.take();
+    await before;
+    expect(unread.toString()).toBe('before');
+    const after = [write('after'), write('last')];
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(delivered).toEqual(['before']); // else a move would count them as read, and they are in nobody's hands
+    input.release(unread);
+    await Promise.all(after);
+    expect(delivered).toEqual(['before', 'after', 'last']);
+    const buffer = Buffer.alloc(64);
+    expect(buffer.toString('latin1', 0, readSync(reader, buffer))).toBe('beforeafterlast');
+    input.destroy();
+    closeSync(reader);
+  });
+
   it('are read to the end of what was written, though nobody takes it', async () => {
     const { reader, writer } = await onePipe();
-    const output = new OutputPipe(reopen('self', reader, 'read'));
+    const output = new OutputPipe(reopen('self', reader, 'read'), () => {});
     closeSync(reader);
     const sent = Buffer.alloc(60_000, 'x');
     writeSync(writer, sent);
@@ -62,9 +87,37 @@ describe('pipes', () => {
     expect(length).toBe(120_000);
   });
 
+  it('are closed for the writer when nobody reads any more, by the shell that holds them too', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'farm-pipes-'));
+    const pipes = await makePipes(4);
+    const [input, output, errors, status] = pipes;
+    if (input === undefined || output === undefined || errors === undefined || status === undefined) throw new Error('there are no pipes');
+    const holder = spawn('/bin/sh', ['-c', holderScript, 'sh', directory, directory], {
+      stdio: ['ignore', 'ignore', 'inherit', input.writer, output.reader, errors.reader, status.reader],
+    });
+    const job = spawn('yes', { stdio: ['ignore', output.writer, errors.writer] });
+    const ended = once(job, 'exit');
+    const [out, err] = [output, errors].map(({ reader }, index) => {
+      return new OutputPipe(reopen('self', reader, 'read'), () => holder.kill(index === 0 ? 'SIGUSR2' : 'SIGHUP'));
+    });
+    for (const { reader, writer } of pipes.slice(0, 3)) for (const fd of [reader, writer]) closeSync(fd);
+    closeSync(status.reader);
+    await once(out as OutputPipe, 'readable');
+    out?.destroy();
+    expect(await ended).toEqual([null, 'SIGPIPE']);
+    err?.destroy();
+    const held = () => readdirSync(`/proc/${holder.pid}/fd`).filter((fd) => ['4', '5'].includes(fd));
+    await vi.waitUntil(() => held().length === 0);
+    writeSync(status.writer, '141\n');
+    closeSync(status.writer);
+    await vi.waitUntil(() => existsSync(join(directory, 'status')) && readFileSync(join(directory, 'status'), 'utf8') === '141\n');
+    holder.kill('SIGKILL');
+    rmSync(directory, { recursive: true });
+  });
+
   it('end though nobody listens, if there is nothing to hear', async () => {
     const { reader, writer } = await onePipe();
-    const output = new OutputPipe(reopen('self', reader, 'read'));
+    const output = new OutputPipe(reopen('self', reader, 'read'), () => {});
     for (const fd of [reader, writer]) closeSync(fd);
     await finished(output);
   });

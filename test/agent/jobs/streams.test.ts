@@ -305,6 +305,25 @@ describe('ends', () => {
     expect(job.errors.destroyed).toBe(false);
   });
 
+  test('and what it writes at the next node, before it hears of that, harms nothing', async () => {
+    const { pipes, attachAt, ends, faults } = world();
+    const job = new FakeJob([]);
+    const attached = attachAt(2, job);
+    pipes.output.destroy();
+    job.output.write('x');
+    await expect.poll(() => job.output.destroyed).toBe(true);
+    await turns(10);
+    const from = await attached.detach();
+    attached.release();
+    const next = new FakeJob([]);
+    next.output.write('more');
+    attachAt(3, next, from);
+    await expect.poll(() => next.output.destroyed).toBe(true);
+    next.exit(4);
+    await expect.poll(() => ends.map(({ status }) => status)).toEqual([4]);
+    expect(faults).toEqual([]);
+  });
+
   test('when the job closes its input who writes to it notices', async () => {
     const { pipes, attachAt } = world();
     const job = new FakeJob([]);

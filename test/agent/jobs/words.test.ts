@@ -98,11 +98,16 @@ describe('the processes of a job', () => {
   });
 
   const plain = [stat(100, 1, 100, 100), stat(110, 100, 110, 100), stat(111, 110, 110, 100), stat(112, 100, 110, 100)];
-  const inTerminal = [stat(100, 1, 100, 100), stat(110, 100, 110, 100), stat(120, 110, 120, 120, 130), stat(130, 120, 130, 120, 130)];
+  // Of a terminal: the copier, the leader of the session, a shell, and what it has in the foreground.
+  const leader = [stat(100, 1, 100, 100), stat(110, 100, 110, 100), stat(115, 110, 115, 115, 130)];
+  const inTerminal = [...leader, stat(120, 115, 120, 115, 130), stat(130, 120, 130, 115, 130)];
   it.each([
     ['SIGINT to the group of the program', 'SIGINT', plain, false, [-110]],
     ['SIGTERM too', 'SIGTERM', plain, false, [-110]],
-    ['SIGHUP to all but the first', 'SIGHUP', plain, false, [110, 111, 112]],
+    ['SIGUSR1, and what has a group of its own does not', 'SIGUSR1', [...plain, stat(113, 110, 113, 100)], false, [-110]],
+    ['SIGHUP as well', 'SIGHUP', plain, false, [-110]],
+    ['SIGHUP to all but the first, of a terminal that is gone', 'SIGHUP', inTerminal, true, [110, 115, 120, 130]],
+    ['SIGCONT to the program in the terminal', 'SIGCONT', inTerminal, true, [-120]],
     ['anything to all that is left when the program has ended', 'SIGTERM', [stat(100, 1, 100, 100), stat(111, 100, 110, 100)], false, [111]],
     ['SIGINT to the foreground of the terminal', 'SIGINT', inTerminal, true, [-130]],
     ['SIGTERM to the program in the terminal', 'SIGTERM', inTerminal, true, [-120]],
