@@ -7,7 +7,7 @@ import { firstFrame } from './first-frame.ts';
 import { asAnswer, encodeFrame, frameReader, isRecord } from './frames.ts';
 
 /** So many questions of one node are worked on at once; the next ones wait in the stream. A question and its answer have a mebibyte each at most. */
-const questionsMax = 128;
+const questionsMax = 512;
 const purpose = 'calls';
 /** What shows that a stream is not dead. */
 const hereName = 'link.here';
@@ -19,15 +19,24 @@ export interface Calls extends Pick<Link, 'call' | 'answer'> {
   close(): void;
 }
 
-/** The part of a link that asks and answers. `patience`: ms in which a node that is there says so. */
-export function calls(open: Link['open'], serve: Link['serve'], patience: number, fault: (name: string, error: unknown) => void): Calls {
+export interface CallsOptions extends Pick<Link, 'open' | 'serve'> {
+  /** The node's address in the map of now: a stream that was made to or from another is that node's no more. */
+  readonly addressOf: (node: number) => string | undefined;
+  /** Ms in which a node that is there says so. */
+  readonly patience: number;
+  readonly fault: (name: string, error: unknown) => void;
+}
+
+/** The part of a link that asks and answers. */
+export function calls({ open, serve, addressOf, patience, fault }: CallsOptions): Calls {
   const answerers = new Map<string, Answerer>([[hereName, async () => null]]);
-  const streams = new Map<number, Promise<Asking>>();
+  const streams = new Map<number, { readonly address: string | undefined; readonly made: Promise<Asking> }>();
   serve(purpose, (from, _header, stream) => answering(from, stream));
 
   function answering(from: number, stream: Duplex): void {
     const read = frameReader();
     const questions: unknown[] = [];
+    const address = addressOf(from);
     let busy = 0;
     const work = () => {
       while (busy < questionsMax && questions.length > 0) {
@@ -48,6 +57,10 @@ export function calls(open: Link['open'], serve: Link['serve'], patience: number
     stream.on('error', () => stream.destroy()); // whoever asked has gone
     stream.on('end', () => stream.destroy());
     stream.on('data', (chunk: Buffer) => {
+      if (addressOf(from) !== address) {
+        stream.destroy();
+        return;
+      }
       try {
         questions.push(...read(chunk));
       } catch (error) {
@@ -78,10 +91,11 @@ export function calls(open: Link['open'], serve: Link['serve'], patience: number
   async function streamTo(node: number): Promise<Asking> {
     for (const attempt of [1, 2]) {
       const known = streams.get(node);
-      const made = known ?? begin(node);
-      const found = await made;
-      if (known === undefined || (await found.isThere(hereName, patience))) return found;
-      if (streams.get(node) === made) streams.delete(node);
+      // The one to another address ends when its answers have come and it is idle.
+      if (known === undefined || known.address !== addressOf(node)) return await begin(node);
+      const found = await known.made;
+      if (await found.isThere(hereName, patience)) return found;
+      if (streams.get(node) === known) streams.delete(node);
       if (attempt === 2) break;
     }
     throw new FarmError('link.down', `node ${node} cannot be reached: its streams break`, 'mosctl status says whether it is up');
@@ -89,11 +103,11 @@ export function calls(open: Link['open'], serve: Link['serve'], patience: number
 
   function begin(node: number): Promise<Asking> {
     const forget = () => {
-      if (streams.get(node) === made) streams.delete(node);
+      if (streams.get(node)?.made === made) streams.delete(node);
     };
     const made: Promise<Asking> = open(node, purpose, {}).then((stream) => asking(stream, node, forget));
     made.catch(forget);
-    streams.set(node, made);
+    streams.set(node, { address: addressOf(node), made });
     return made;
   }
 
@@ -104,7 +118,7 @@ export function calls(open: Link['open'], serve: Link['serve'], patience: number
       return (await streamTo(node)).ask(name, body);
     },
     close() {
-      for (const made of streams.values())
+      for (const { made } of streams.values())
         void made.then(
           (stream) => stream.close(),
           () => {},

@@ -170,7 +170,14 @@ export async function startLink(options: LinkOptions): Promise<RunningLink> {
   }
 
   const serve = (purpose: string, handler: Handler) => void handlers.set(purpose, handler);
-  const { call, answer, close: closeCalls } = calls(open, serve, patience, (name, error) => log('error', 'link.fault', { call: name, error: sentence(error) }));
+  const {
+    call,
+    answer,
+    close: closeCalls,
+  } = calls({
+    ...{ open, serve, patience, addressOf: (node) => options.map().addresses.get(node) },
+    fault: (name, error) => log('error', 'link.fault', { call: name, error: sentence(error) }),
+  });
   return {
     self: self.id,
     port: options.port ?? defaultLinkPort,
