@@ -77,10 +77,10 @@ export interface Moved {
   readonly effects: readonly MoveEffect[];
 }
 
-/** An offer that is not answered for this long is withdrawn, ms: some resends. */
-const offerPatience = 5000;
-/** A grant whose transfer has not begun by then lapses, ms. */
-const grantPatience = 10_000;
+/** An offer that is not answered for this long is withdrawn, ms: some resends, and a first connection on an old machine under load. */
+const offerPatience = 10_000;
+/** A grant whose transfer has not begun by then lapses, ms: three times what a link waits for a connection. */
+const grantPatience = 30_000;
 /** Who has refused is not asked again for this long, ms: its next load has come by then. */
 const refusedFor = 3000;
 

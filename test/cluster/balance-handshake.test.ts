@@ -60,10 +60,10 @@ describe('a move', () => {
   test.each([
     ['that the target refuses leaves the job here', [begin, ['target', 'offer'], ['source', 'refuse']], ['target: refuse load', 'source: (keep)'], no],
     ['that is offered twice is accepted twice', [begin, ['target', 'offer'], ['target', 'offer']], ['target: accept', 'target: accept']],
-    ['that nobody answers is offered again', [begin, ['source', 'tick', 4999]], ['source: offer']],
-    ['that nobody answers for 5 s is withdrawn', [begin, ['source', 'tick', 5000]], ['source: (keep) withdraw']],
-    ['that was withdrawn is not begun by a late accept', [begin, ['source', 'tick', 5000], ['source', 'accept']], ['source: withdraw']],
-    ['whose transfer does not begin in 10 s lapses', [begin, ['target', 'offer'], ['target', 'tick', 10_000]], ['target: (drop) refuse late']],
+    ['that nobody answers is offered again', [begin, ['source', 'tick', 9999]], ['source: offer']],
+    ['that nobody answers for 10 s is withdrawn', [begin, ['source', 'tick', 10_000]], ['source: (keep) withdraw']],
+    ['that was withdrawn is not begun by a late accept', [begin, ['source', 'tick', 10_000], ['source', 'accept']], ['source: withdraw']],
+    ['whose transfer does not begin in 30 s lapses', [begin, ['target', 'offer'], ['target', 'tick', 30_000]], ['target: (drop) refuse late']],
     [
       'that failed at the source is withdrawn',
       [...agreed, ['source', { kind: 'failed', to: 2 }], ['target', 'withdraw']],

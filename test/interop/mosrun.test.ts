@@ -135,7 +135,7 @@ describe('in a shell', () => {
   test('signals reach the program, and its death by one is passed on', async () => {
     expect(await sh('mosrun sleep 60 & sleep 1; kill $!; wait $!; echo $?', 'dash')).toMatch(/143\n\[0\]$/);
     const trap = 'mosrun sh -c \'trap "echo usr; exit 7" USR1; echo up; while :; do sleep 0.1; done\' 2>/dev/null & sleep 1; kill -USR1 $!; wait $!; echo $?';
-    // The engine of this test signals all of a job, its sleep too, of which its shell complains.
+    // The sleep is in the program's group and has the signal too, of which its shell complains.
     expect(await sh(trap, 'dash')).toBe('up\nusr\n7\n[0]');
   });
 

@@ -34,6 +34,28 @@ export function decodeFrame(bytes: Buffer): { readonly value: unknown; readonly 
   }
 }
 
+/** Cuts a stream into frames. The function it gives throws what `decodeFrame` throws. */
+export function frameReader(): (chunk: Buffer) => readonly unknown[] {
+  let chunks: Buffer[] = [];
+  let length = 0;
+  let wanted = lengthBytes;
+  return (chunk) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length < wanted) return []; // joined only when one may be whole: a frame in single bytes costs no more
+    let bytes: Buffer = Buffer.concat(chunks);
+    const found: unknown[] = [];
+    for (let frame = decodeFrame(bytes); frame !== undefined; frame = decodeFrame(bytes)) {
+      found.push(frame.value);
+      bytes = frame.rest;
+    }
+    chunks = [bytes];
+    length = bytes.length;
+    wanted = length < lengthBytes ? lengthBytes : lengthBytes + bytes.readUInt32BE();
+    return found;
+  };
+}
+
 export interface Asked {
   readonly purpose: string;
   readonly header: unknown;

@@ -170,15 +170,25 @@ export async function startLink(options: LinkOptions): Promise<RunningLink> {
   }
 
   const serve = (purpose: string, handler: Handler) => void handlers.set(purpose, handler);
+  const {
+    call,
+    answer,
+    close: closeCalls,
+  } = calls({
+    ...{ open, serve, patience, addressOf: (node) => options.map().addresses.get(node) },
+    fault: (name, error) => log('error', 'link.fault', { call: name, error: sentence(error) }),
+  });
   return {
     self: self.id,
     port: options.port ?? defaultLinkPort,
     open,
     serve,
-    ...calls(open, serve, (name, error) => log('error', 'link.fault', { call: name, error: sentence(error) })),
+    call,
+    answer,
     async close() {
       if (isClosed) return;
       isClosed = true;
+      closeCalls();
       for (const stream of streams) stream.destroy();
       await new Promise<void>((resolve) => server.close(() => resolve()));
       secure.close();

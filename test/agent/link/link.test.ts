@@ -1,11 +1,12 @@
 // Two agents' link on loopback: who gets in, and what a hostile one may do.
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { type Duplex, duplexPair } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
-import { decodeFrame, encodeFrame, frameBytesMax } from '../../../src/agent/link/frames.ts';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { asking } from '../../../src/agent/link/asking.ts';
+import { decodeFrame, encodeFrame, frameBytesMax, frameReader } from '../../../src/agent/link/frames.ts';
 import { admitted, formatIdentity, keyName, parseIdentity } from '../../../src/agent/link/identity.ts';
 import { type LinkOptions, type RunningLink, startLink } from '../../../src/agent/link/link.ts';
 import { type Ipv4, ipv4 } from '../../../src/base/addresses.ts';
@@ -124,6 +125,77 @@ describe('a call', () => {
     await expect(one.call(2, 'end', 0)).rejects.toMatchObject({ code: 'link.cut' });
   });
 
+  test('shares a connection with the others to that node, in any order, and none waits for another', async () => {
+    const one = await start(1, { connectionsMax: 1 });
+    const two = await start(2, { connectionsMax: 1 });
+    const held: (() => void)[] = [];
+    two.answer('slow', (_from, body) => new Promise((resolve) => held.unshift(() => resolve(body))));
+    two.answer('quick', async (_from, body) => body);
+    const slow = [1, 2, 3].map((body) => one.call(2, 'slow', body));
+    for (let i = 0; i < 300; i += 1) expect(await one.call(2, 'quick', i)).toBe(i);
+    for (const answer of held) answer();
+    expect(await Promise.all(slow)).toEqual([1, 2, 3]);
+    expect(refused).toEqual([]);
+  });
+
+  test('goes over a new connection when the last one broke', async () => {
+    const one = await start(1);
+    const before = await start(2);
+    before.answer('who', async () => 'before');
+    expect(await one.call(2, 'who', 0)).toBe('before');
+    await before.close();
+    await expect(one.call(2, 'who', 0)).rejects.toMatchObject({ code: expect.stringMatching(/^link\.(down|cut)$/) });
+    const after = await start(2);
+    after.answer('who', async () => 'after');
+    expect(await one.call(2, 'who', 0)).toBe('after');
+  });
+
+  test('goes to the node that has the number now', async () => {
+    const table = { addresses: new Map(addresses), ids: new Map(map.ids) };
+    const one = await start(1, { map: () => table });
+    const two = await start(2, { map: () => table });
+    two.answer('who', async () => 'two');
+    expect(await one.call(2, 'who', 0)).toBe('two');
+    table.addresses.set(2, ipv4('127.0.77.9'));
+    await expect(one.call(2, 'who', 0)).rejects.toMatchObject({ code: 'link.down' });
+    table.addresses.delete(2);
+    await expect(one.call(2, 'who', 0)).rejects.toMatchObject({ code: 'link.down' });
+  });
+
+  test('of many at once all are answered, though few are worked on', async () => {
+    const one = await start(1);
+    const two = await start(2);
+    let busy = 0;
+    let most = 0;
+    two.answer('work', async (_from, body) => {
+      busy += 1;
+      most = Math.max(most, busy);
+      await new Promise((resolve) => setImmediate(resolve));
+      busy -= 1;
+      return body;
+    });
+    const bodies = Array.from({ length: 1000 }, (_, index) => index);
+    expect(await Promise.all(bodies.map((body) => one.call(2, 'work', body)))).toEqual(bodies);
+    expect(most).toBeLessThanOrEqual(512);
+  });
+
+  test('to a node that has lost its power since the last one was never made', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+    try {
+      const [near, far] = duplexPair({ allowHalfOpen: true });
+      const powerless = asking(near, 2, () => {});
+      far.resume(); // and says nothing
+      expect(await powerless.isThere('here', 1000)).toBe(true);
+      await vi.advanceTimersByTimeAsync(5000);
+      const there = powerless.isThere('here', 1000);
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(await there).toBe(false);
+      await expect(powerless.ask('x', 0)).rejects.toMatchObject({ code: 'link.down' });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('asks for no more than a mebibyte', async () => {
     const one = await start(1);
     await expect(one.call(1, 'x', 'x'.repeat(frameBytesMax))).rejects.toMatchObject({ code: 'link.large' });
@@ -217,6 +289,9 @@ describe('hostile peers', () => {
       fc.property(fc.json(), fc.uint8Array({ maxLength: 9 }), (text, rest) => {
         const value: unknown = JSON.parse(text);
         expect(decodeFrame(Buffer.concat([encodeFrame(value), rest]))).toEqual({ value, rest: Buffer.from(rest) });
+        const read = frameReader();
+        const pieces = [...Buffer.concat([encodeFrame(value), encodeFrame([value])])].map((byte) => read(Buffer.of(byte)));
+        expect(pieces.flat()).toEqual([value, [value]]);
       }),
       { interruptAfterTimeLimit: 500 },
     );
