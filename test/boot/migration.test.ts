@@ -1,8 +1,9 @@
 // The promise of openMosix: three machines, jobs of one that spread by themselves and are moved by hand, while their user sees one machine.
+
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadFarm } from '../../src/farm/config.ts';
 import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
-import { join } from 'node:path';
 import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
 
 const bootSeconds = 400;
@@ -49,8 +50,12 @@ describe('mosrun', () => {
 describe('migrate', () => {
   it('moves a job to and fro; nothing that it writes is lost or doubled', async () => {
     const job = 'mosrun -L sh -c "i=0; while [ \\$i -lt 400 ]; do i=\\$((i+1)); echo \\$i; sleep 0.1; done" > /run/count & P=$!';
-    const move = (to: string, at: string) => `migrate $P ${to}; for t in $(seq 60); do [ "$(cat /hpc/jobs/$P/where)" = ${at} ] && break; sleep 1; done; cat /hpc/jobs/$P/where`;
-    const said = await n1(`${job}; until [ -e /hpc/jobs/$P/where ]; do sleep 0.5; done; ${move('2', '2')}; ${move('3', '3')}; ${move('home', '0')}; wait $P; echo status $?`, 300);
+    const move = (to: string, at: string) =>
+      `migrate $P ${to}; for t in $(seq 60); do [ "$(cat /hpc/jobs/$P/where)" = ${at} ] && break; sleep 1; done; cat /hpc/jobs/$P/where`;
+    const said = await n1(
+      `${job}; until [ -e /hpc/jobs/$P/where ]; do sleep 0.5; done; ${move('2', '2')}; ${move('3', '3')}; ${move('home', '0')}; wait $P; echo status $?`,
+      300,
+    );
     expect(said).toBe('2\n3\n0\nstatus 0');
     expect(await n1('seq 400 | cmp - /run/count && echo same')).toBe('same');
   });
