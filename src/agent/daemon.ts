@@ -17,6 +17,7 @@ import { type Membership, startMembership } from './member.ts';
 import { readNodeConfig } from './openmosix-config.ts';
 import { orderTaker } from './orders.ts';
 import { type Peers, startPeers } from './peers.ts';
+import { takePrecedence } from './precedence.ts';
 import { type Reporter, startReporter } from './report.ts';
 import { hardware, openSampler, uptime } from './sample.ts';
 import type { Settings } from './settings.ts';
@@ -231,6 +232,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   /** A node that cannot migrate is a member like all. */
   async function beginPeers({ id, address }: Self, { table, tell }: Membership): Promise<void> {
     try {
+      await takePrecedence().catch((error: unknown) => log('warn', 'agent.equal', { reason: sentence(error) }));
       peers = await startPeers({
         ...{
           self: { id, address },
