@@ -73,9 +73,9 @@ describe('/mfs between two nodes', () => {
     expect(await n2('cat /tmp/d/f; echo third, longer than that > /tmp/d/f; mv /tmp/d/f /tmp/d/g')).toBe('second, from n1');
     expect(await n1('ls /test-mfs/2/tmp/d; cat /test-mfs/2/tmp/d/g')).toBe('g\nthird, longer than that');
     expect(
-      await n1('cd /test-mfs/2/tmp/d; mv g h; ln h i; ln -s h j; mkdir k; chown 1000:1000 h; stat -c "%h %u" h; rmdir k; cd /; ls -A /test-mfs/2/tmp/d'),
+      await n1('cd /test-mfs/2/tmp/d; mv g h; ln h i; ln -s h j; mkdir k; chown 1000:1000 h; stat -c "%h %u" h; rmdir k; cd /; ls -1A /test-mfs/2/tmp/d'),
     ).toBe('2 1000\nh\ni\nj');
-    expect(await n2('ls /tmp/d; cat /tmp/d/j; rm -r /tmp/d')).toBe('h\ni\nj\nthird, longer than that');
+    expect(await n2('ls -1 /tmp/d; cat /tmp/d/j; rm -r /tmp/d')).toBe('h\ni\nj\nthird, longer than that');
   });
 
   it('carries large files both ways, and mv from node to node copies', async () => {
@@ -86,10 +86,10 @@ describe('/mfs between two nodes', () => {
 
   it('has writers of both nodes in one file, each where it writes', async () => {
     const writer = (which: number, path: string) =>
-      `i=0; while [ $i -lt 20 ]; do printf "%07d\\n" ${which}$i | dd of=${path} bs=8 seek=$((i * 2 + ${which})) conv=notrunc 2> /dev/null; i=$((i + 1)); done`;
+      `i=0; while [ $i -lt 20 ]; do printf "%07d\\n" $((i + 100 * ${which})) | dd of=${path} bs=8 seek=$((i * 2 + ${which})) conv=notrunc 2> /dev/null; i=$((i + 1)); done`;
     await n2(': > /tmp/both');
     await Promise.all([n1(writer(1, '/test-mfs/2/tmp/both')), n2(writer(0, '/tmp/both'))]);
-    const expected = Array.from({ length: 20 }, (_, i) => [`${i}`.padStart(7, '0'), `1${i}`.padStart(7, '0')])
+    const expected = Array.from({ length: 20 }, (_, i) => [`${i}`.padStart(7, '0'), `${100 + i}`.padStart(7, '0')])
       .flat()
       .join('\n');
     expect(await n2('cat /tmp/both')).toBe(expected);

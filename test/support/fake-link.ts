@@ -1,7 +1,8 @@
 // A network of links in memory: streams between nodes that a test can cut. What is on its way then is lost.
-import { type Duplex, duplexPair } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { Link } from '../../src/agent/jobs/types.ts';
 import { encodeFailure } from '../../src/agent/link/calls.ts';
+import { duplexPair } from '../../src/base/duplex-pair.ts';
 import { FarmError } from '../../src/base/errors.ts';
 
 type Handler = Parameters<Link['serve']>[1];
@@ -43,7 +44,7 @@ export function fakeNetwork(): FakeNetwork {
       async open(to, purpose, header) {
         const handler = reach(self, to).handlers.get(purpose);
         if (handler === undefined) throw new FarmError('link.refused', `node ${to} takes no ${purpose}`);
-        const ends = duplexPair({ allowHalfOpen: true });
+        const ends = duplexPair();
         const [near, far] = ends;
         const entry = { ends, nodes: [self, to] };
         streams.add(entry);

@@ -1,6 +1,7 @@
 // Links between the agents of one test, in one process: calls and streams that arrive, or are lost, as the test has it.
-import { type Duplex, duplexPair } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { Link } from '../../src/agent/jobs/types.ts';
+import { duplexPair } from '../../src/base/duplex-pair.ts';
 import { FarmError } from '../../src/base/errors.ts';
 
 type Handler = (from: number, header: unknown, stream: Duplex) => void;
@@ -26,7 +27,7 @@ export class FakeLinks {
         const fate = this.fate(self, node, purpose);
         const handler = this.handlers.get(`${node} ${purpose}`);
         if (fate === 'lost' || handler === undefined || this.down.has(node) || this.down.has(self)) throw gone(node);
-        const [near, far] = duplexPair({ allowHalfOpen: true });
+        const [near, far] = duplexPair();
         far.on('error', () => far.destroy());
         near.once('close', () => far.destroy());
         far.once('close', () => near.destroy());

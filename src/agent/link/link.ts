@@ -1,9 +1,10 @@
 // Authenticated, encrypted streams between agents: one TLS 1.3 connection a stream, with pre-shared keys made from the farm's (RFC 8446 2.2, ephemeral Diffie-Hellman).
 import { once } from 'node:events';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
-import { type Duplex, duplexPair } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer, type PSKCallbackNegotation, type TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { type Ipv4, ipv4FromPeer } from '../../base/addresses.ts';
+import { duplexPair } from '../../base/duplex-pair.ts';
 import { FarmError, sentence, systemCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { linkKey } from '../../cluster/key.ts';
@@ -135,7 +136,7 @@ export async function startLink(options: LinkOptions): Promise<RunningLink> {
   }
 
   function within(): Duplex {
-    const [near, far] = duplexPair({ allowHalfOpen: true });
+    const [near, far] = duplexPair();
     far.on('error', () => far.destroy());
     // A pair's end does not see that the other was destroyed.
     near.once('close', () => far.destroy());

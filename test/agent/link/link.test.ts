@@ -1,7 +1,7 @@
 // Two agents' link on loopback: who gets in, and what a hostile one may do.
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import { type Duplex, duplexPair } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -10,6 +10,7 @@ import { decodeFrame, encodeFrame, frameBytesMax, frameReader } from '../../../s
 import { admitted, formatIdentity, keyName, parseIdentity } from '../../../src/agent/link/identity.ts';
 import { type LinkOptions, type RunningLink, startLink } from '../../../src/agent/link/link.ts';
 import { type Ipv4, ipv4 } from '../../../src/base/addresses.ts';
+import { duplexPair } from '../../../src/base/duplex-pair.ts';
 import { FarmError, WireError } from '../../../src/base/errors.ts';
 
 const keyA = Buffer.from('a'.repeat(64));
@@ -182,7 +183,7 @@ describe('a call', () => {
   test('to a node that has lost its power since the last one was never made', async () => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
     try {
-      const [near, far] = duplexPair({ allowHalfOpen: true });
+      const [near, far] = duplexPair();
       const powerless = asking(near, 2, () => {});
       far.resume(); // and says nothing
       expect(await powerless.isThere('here', 1000)).toBe(true);
