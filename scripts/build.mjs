@@ -9,7 +9,8 @@ rmSync(join(top, 'dist'), { recursive: true, force: true });
 execFileSync(process.execPath, [join(top, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], { cwd: top, stdio: 'inherit' });
 
 const { build } = await import('esbuild');
-const common = { bundle: true, platform: 'node', format: 'esm', target: 'node20', logLevel: 'warning' };
+// Nodes of Debian 12 and Ubuntu 24.04 have Node 18.
+const common = { bundle: true, platform: 'node', format: 'esm', target: 'node18', logLevel: 'warning' };
 await build({ ...common, entryPoints: [join(top, 'src/agent/main.ts')], outfile: join(top, 'dist/agent/farm-agent.mjs') });
 // Run under several names, so it has to say itself what runs it. Small, because it is read anew for every mosctl.
 const shebang = { js: '#!/usr/bin/node' };
