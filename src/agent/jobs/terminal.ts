@@ -5,7 +5,8 @@ import type { Window } from './types.ts';
  * In Perl, whose base Debian always has. Not script(1): it ends when poll(2) says EINTR, as criu lets it after a restore. Arguments: rows, columns (0: leave
  * them), the program. The numbers are those of x86-64: O_RDWR|O_NOCTTY|O_NONBLOCK, TIOCSPTLCK, TIOCGPTN, TIOCSWINSZ; setsid(2), TIOCSCTTY, TIOCSPGRP;
  * EINTR 4, EAGAIN 11. Three processes: the copier, the leader of the terminal's session, and the program in a group of its own. The program is not the leader
- * itself, because Ctrl-Z stops only a group that has somebody above it in its session (POSIX 2.4.3); the leader's end hangs the terminal up.
+ * itself, because Ctrl-Z stops only a group that has somebody above it in its session (POSIX 2.4.3); the leader's end hangs the terminal up. It has the terminal
+ * open: to one that has not, criu 4.1 gives no controlling terminal back.
  */
 const terminalProgram = `sub fail { print STDERR "mosrun: there is no terminal: $_[0]: $!\\n"; exit 126 }
 my ($rows, $columns) = splice(@ARGV, 0, 2);
@@ -34,8 +35,8 @@ if ($child == 0) {
     exec {$ARGV[0]} @ARGV;
     exit 126;
   }
+  open(STDIN, "<&S"); open(STDOUT, ">&S"); open(STDERR, ">&S");
   close(S);
-  open(STDIN, "</dev/null"); open(STDOUT, ">/dev/null"); open(STDERR, ">/dev/null");
   1 while waitpid($program, 0) < 0 && $! == 4;
   exit($? & 127 ? 128 + ($? & 127) : $? >> 8);
 }
