@@ -26,6 +26,7 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
   [/^farm add-node --discover/, 'waits for machines: test/farm/register.test.ts and by hand'],
   [/^farm status --watch/, 'runs until stopped: test/interop/status-watch.test.ts'],
   [/^farm (ssh|power|log|ctl)\b/, 'needs nodes or a journal: test/cli/ssh.test.ts, test/interop/power.test.ts, test/cli/log.test.ts'],
+  [/^farm init \/srv\//, 'writes into /srv: as the other pages do in a directory of their own'],
   [/^farm unit >/, 'writes into /etc: test/interop/unit.test.ts'],
   [/^farm nginx --out/, 'writes into /etc: test/interop/http-nginx.test.ts'],
   [/^farm dhcp why 52:54:00:99/, 'of a farm with other networks: test/farm/explain-dhcp.test.ts'],
