@@ -48,7 +48,7 @@ describe("the node's own agent", () => {
       'This is openMosix #1\nNetwork protocol: 2 (AF_INET)\nopenMosix range 1-1 begins at 10.11.0.11\nTotal configured: 1\n' +
         'My Node-Id: 0x0001\n\nBase Node-Id Address          Count\n------------ ---------------- -----\n0x0001       10.11.0.11       1',
     );
-    expect(await n1('mosctl expel 2>&1 || true')).toMatch(/^mosctl: processes do not migrate yet/);
+    expect(await n1('mosctl expel; cat /hpc/admin/block; mosctl noblock; cat /hpc/admin/block')).toBe('1\n0');
     expect(await n1('mps 1')).toMatch(/PID TTY +NODE STAT +TIME COMMAND\n +1 \? +0 /);
     expect(await n1('mtop -n 1 | grep -A1 "PID N#"')).toMatch(/PID N# USER .*\n +\d+ +0 /);
     expect(await n1('mosmon | tail -n 1')).toMatch(/Node # 1$/);
@@ -67,7 +67,7 @@ describe("the node's own agent", () => {
 describe('/hpc on a node', () => {
   it('is mounted by the kernel without nfs-common, and listed', async () => {
     expect(await n1('cat /run/hpc-node.out')).toMatch(/hpc\.mounted at=\/test-hpc/);
-    expect(await n1('ls -1 /test-hpc /test-hpc/nodes | grep -v :')).toBe('admin\nconfig\ninfo\nnodes\nremote\n\n1\n2\n3\n5');
+    expect(await n1('ls -1 /test-hpc /test-hpc/nodes | grep -v :')).toBe('admin\nconfig\ninfo\njobs\nnodes\nremote\n\n1\n2\n3\n5');
   });
 
   it('is read by cat, head, awk, wc, cp and dd alike', async () => {
