@@ -67,7 +67,11 @@ describe('two nodes with the same shared paths', () => {
         /^nfs 10\.11\.0\.1:\/home rw.*vers=3.*hard.*proto=tcp.*local_lock=none/,
       );
       expect(
-        await onConsole(lab, name, 'findmnt -nro TARGET -t nfs | sort | grep -vx -e / -e /hpc -e /mfs | xargs; systemctl is-active remote-fs.target rpc-statd | xargs'),
+        await onConsole(
+          lab,
+          name,
+          'findmnt -nro TARGET -t nfs | sort | grep -vx -e / -e /hpc -e /mfs | xargs; systemctl is-active remote-fs.target rpc-statd | xargs',
+        ),
       ).toBe('/home /opt /srv/data\nactive active');
     }
     expect(await onConsole(lab, 'n1', 'systemctl --failed --no-legend --plain | cat; systemctl is-system-running')).toBe('running');
