@@ -1,6 +1,6 @@
 // What this node does with the others beside gossip: the link to their agents, /mfs over it, and jobs that move. Each goes without the next.
 import { readFile } from 'node:fs/promises';
-import { sentence } from '../base/errors.ts';
+import { FarmError, sentence } from '../base/errors.ts';
 import { noFlags } from '../cluster/entry.ts';
 import { type RootsOptions, startRoots } from './jobs/root.ts';
 import { startLink } from './link/link.ts';
@@ -41,7 +41,7 @@ export async function startPeers({ program, ...options }: PeersOptions): Promise
     try {
       migration = await startMigration({ ...options, link, rootOf: roots.rootOf, image: bootedImage(await readFile('/proc/self/mountinfo', 'utf8')) });
     } catch (error) {
-      log('warn', 'migration.absent', { reason: sentence(error) });
+      log('warn', 'migration.absent', { reason: sentence(error), hint: error instanceof FarmError ? error.hint : undefined });
     }
   }
   return {
