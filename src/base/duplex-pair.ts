@@ -25,10 +25,12 @@ class Side extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     const { other } = this;
-    if (other === undefined || other.destroyed) return done();
-    if (chunk.length === 0) return process.nextTick(done);
-    other.taken = done;
-    other.push(chunk);
+    if (other === undefined || other.destroyed) done();
+    else if (chunk.length === 0) process.nextTick(done);
+    else {
+      other.taken = done;
+      other.push(chunk);
+    }
   }
 
   override _final(done: () => void): void {
