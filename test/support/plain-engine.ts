@@ -17,7 +17,7 @@ export const plainEngine = {
     const merge = spec.streams === 'merged' ? 'exec 2>&1; ' : '';
     const whole =
       spec.streams === 'terminal'
-        ? `umask ${spec.umask.toString(8)}; exec ${[...terminalWords(spec.window), 'sh', '-c', `exec ${program}`].map(quoted).join(' ')}`
+        ? `umask ${spec.umask.toString(8)}; exec ${[...terminalWords(['sh', '-c'], spec.window), 'sh', '-c', `exec ${program}`].map(quoted).join(' ')}`
         : `${merge}umask ${spec.umask.toString(8)}; exec ${program}`;
     const child = spawn('/bin/sh', ['-c', whole], { cwd: spec.directory, env, uid: spec.uid, gid: spec.gid, detached: true, stdio: 'pipe' });
     return plainJob(spec, child);

@@ -92,7 +92,7 @@ export function leadingWords(spec: JobSpec, niceness: number): readonly string[]
     `--reuid=${spec.uid}`,
     `--regid=${spec.gid}`,
     spec.groups.length === 0 ? '--clear-groups' : `--groups=${spec.groups.join(',')}`,
-    ...(spec.streams === 'terminal' ? terminalWords(spec.window) : []),
+    ...(spec.streams === 'terminal' ? terminalWords(spec.args, spec.window) : []),
   ];
 }
 

@@ -45,15 +45,16 @@ const keys: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT', 'SIGTSTP', 'SIGW
 
 /**
  * Whom a signal is for: process numbers as kill(2) takes them, negative for groups. As a shell would: the program's group; in a terminal, which sends its keys to
- * the foreground and hangs up for all, those. `first`: the pid of the job's first process, which gets none.
+ * the foreground and hangs up for all, those. `first`: the pid of the job's first process, which gets none. `leads`: the program is the leader of
+ * the terminal's session itself.
  */
-export function recipients(signal: NodeJS.Signals, processes: readonly ProcessStat[], first: number, terminal: boolean): readonly number[] {
+export function recipients(signal: NodeJS.Signals, processes: readonly ProcessStat[], first: number, terminal: boolean, leads = false): readonly number[] {
   const others = processes.filter(({ pid }) => pid !== first);
   const main = oldest(others.filter(({ parent, pid, group }) => parent === first && pid === group));
   if (main === undefined || (signal === 'SIGHUP' && terminal)) return others.map(({ pid }) => pid);
   if (!terminal) return [-main.group];
   const leader = oldest(others.filter(({ parent, pid, session }) => parent === main.pid && pid === session));
-  const program = oldest(others.filter(({ parent, pid, group }) => parent === leader?.pid && pid === group));
+  const program = leads ? leader : oldest(others.filter(({ parent, pid, group }) => parent === leader?.pid && pid === group));
   if (program === undefined) return [-main.group];
   const foreground = keys.has(signal) && program.foreground > 0 ? program.foreground : program.group;
   return [-foreground];

@@ -11,6 +11,7 @@ import { parseDumpStatistics } from './criu-words.ts';
 import { packImages } from './images.ts';
 import { InputPipe, OutputPipe } from './pipes.ts';
 import { type ProcessStat, parseMemory, parseProcessStat, recipients } from './processes.ts';
+import { leadsSession } from './terminal.ts';
 import type { Ended, FrozenJob, Obstacle, RunningJob, Usage, Window } from './types.ts';
 
 const pageBytes = 4096;
@@ -66,7 +67,8 @@ export class Job implements RunningJob {
 
   async signal(name: NodeJS.Signals): Promise<void> {
     if (name === 'SIGKILL') return this.body.cgroup.kill();
-    for (const pid of recipients(name, await this.processes(), this.pid, this.spec.streams === 'terminal')) endProcess(pid, name);
+    const { streams, args } = this.spec;
+    for (const pid of recipients(name, await this.processes(), this.pid, streams === 'terminal', leadsSession(args))) endProcess(pid, name);
   }
 
   /** The kernel tells the program in the foreground. */

@@ -1,4 +1,5 @@
 // The terminal of a job: a pseudo-terminal in its own devpts and a program beside it that copies, so that both move with it. pty(7), ioctl_tty(2).
+import { basename } from 'node:path';
 import type { Window } from './types.ts';
 
 /**
@@ -6,10 +7,11 @@ import type { Window } from './types.ts';
  * them), the program. The numbers are those of x86-64: O_RDWR|O_NOCTTY|O_NONBLOCK, TIOCSPTLCK, TIOCGPTN, TIOCSWINSZ; setsid(2), TIOCSCTTY, TIOCSPGRP;
  * EINTR 4, EAGAIN 11. Three processes: the copier, the leader of the terminal's session, and the program in a group of its own. The program is not the leader
  * itself, because Ctrl-Z stops only a group that has somebody above it in its session (POSIX 2.4.3); the leader's end hangs the terminal up. It has the terminal
- * open: to one that has not, criu 4.1 gives no controlling terminal back.
+ * open: to one that has not, criu 4.1 gives no controlling terminal back; and it gives it to nobody but the leader, so a shell, which has to hand the terminal
+ * on, is the leader itself ($leads).
  */
 const terminalProgram = `sub fail { print STDERR "mosrun: there is no terminal: $_[0]: $!\\n"; exit 126 }
-my ($rows, $columns) = splice(@ARGV, 0, 2);
+my ($leads, $rows, $columns) = splice(@ARGV, 0, 3);
 sysopen(M, "/dev/ptmx", 2 | 0400 | 04000) or fail("/dev/ptmx");
 my $number = pack("I", 0);
 ioctl(M, 0x40045431, $number) or fail("unlock");
@@ -23,10 +25,10 @@ if ($child == 0) {
   close(M);
   syscall(112) >= 0 or fail("setsid");
   ioctl(S, 0x540e, 0) or fail("controlling");
-  my $program = fork;
+  my $program = $leads ? 0 : fork;
   defined $program or fail("fork");
   if ($program == 0) {
-    setpgrp;
+    setpgrp if !$leads;
     $SIG{TTOU} = "IGNORE";
     ioctl(S, 0x5410, pack("i", $$)) or fail("foreground");
     $SIG{TTOU} = "DEFAULT";
@@ -79,6 +81,13 @@ while ($taken && length($out)) {
 exit($? & 127 ? 128 + ($? & 127) : $? >> 8);`;
 
 /** Leads to a program in a terminal of its own. */
-export function terminalWords(window: Window | undefined): readonly string[] {
-  return ['perl', '-e', terminalProgram, String(window?.rows ?? 0), String(window?.columns ?? 0)];
+export function terminalWords(args: readonly string[], window: Window | undefined): readonly string[] {
+  return ['perl', '-e', terminalProgram, leadsSession(args) ? '1' : '0', String(window?.rows ?? 0), String(window?.columns ?? 0)];
+}
+
+const shells = new Set(['sh', 'dash', 'bash', 'ash', 'zsh', 'ksh', 'mksh', 'fish', 'tcsh', 'csh']);
+
+/** Whether a program is the leader of its terminal's session itself: a shell that somebody sits at, which keeps its own jobs and is never stopped. */
+export function leadsSession([program = '', ...options]: readonly string[]): boolean {
+  return shells.has(basename(program)) && options.every((option) => option.startsWith('-') && (option.startsWith('--') || !option.includes('c')));
 }
