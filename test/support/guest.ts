@@ -138,7 +138,8 @@ export class Guest {
 
 /** What the image's initramfs has not: our init, and the client for version 2 with what it needs. */
 async function additions({ image }: GuestOptions): Promise<Buffer> {
-  const modules = join(image, 'root/usr/lib/modules', kernelRelease(join(image, 'root')));
+  const all = join(image, 'root/usr/lib/modules');
+  const modules = join(all, kernelRelease(all));
   const nfsv2 = await run('xz', ['-dc', join(modules, 'kernel/fs/nfs/nfsv2.ko.xz')]);
   return encodeCpio([
     { path: 'init', mode: 0o755, kind: 'file', data: readFileSync(init) },
