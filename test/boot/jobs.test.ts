@@ -112,7 +112,9 @@ describe('a job that moves to another node', () => {
   it('takes its terminal along, with the stopped job in it', async () => {
     const { terminal, input } = await trials(`${address}:4670`, 'terminal', 'input');
     expect(terminal).toMatchObject({ status: 9 });
-    expect(input).toMatchObject({ status: 0, unread: 200_000, text: '1000' });
+    // More than a pipe holds; its shell may have read some of it by then.
+    expect(input).toMatchObject({ status: 0, text: '1000' });
+    expect(input?.['unread']).toBeGreaterThan(2 ** 16);
   });
 
   it('stands for a shorter time if its memory went ahead', async () => {
