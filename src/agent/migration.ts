@@ -86,8 +86,6 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
   };
   const started = startMoves({
     ...{ self: self.id, incarnation: options.incarnation, link, engine, versions, machine, now, log },
-    // Between two nodes criu 4.1's pre-dump stops in its first round (docs/migration.md): until that is understood jobs are frozen at once.
-    precopy: false,
     attach(job, from) {
       if (deputies === undefined) throw new FarmError('migration.absent', 'the agent is still starting');
       return deputies.attach(job, from);

@@ -129,6 +129,7 @@ function join(a: Socket, b: Socket): void {
 export async function serveEngine(engine: JobEngine, port: number): Promise<void> {
   const server = createServer((socket) => {
     socket.once('data', (first: Buffer) => {
+      socket.pause(); // what follows is for whoever takes the connection on
       const end = first.indexOf(10);
       const { name, body } = JSON.parse(first.subarray(0, end).toString());
       if (name === 'pages') {
