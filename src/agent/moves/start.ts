@@ -11,10 +11,11 @@ import type { Attach, Attached, JobEngine, JobId, RunningJob } from '../jobs/typ
 import type { Fault, MoveFigures } from './departure.ts';
 import { openDriver } from './driver.ts';
 import { type HomeSide, type HomeSideOptions, homeSide } from './home-side.ts';
-import { type JobNews, newsMax, newsOf } from './news.ts';
 import { contention, type MachineNow, ownersPart, ownOf } from './own.ts';
 import { type Placer, placer } from './place.ts';
-import { fields, flag, text, whole } from './shape.ts';
+import { settledByStarts } from './settling.ts';
+import { fields, flag, whole } from './shape.ts';
+import { homesToTell } from './telling.ts';
 import type { Versions } from './versions.ts';
 import { readJobId, type Wishes } from './wire.ts';
 
@@ -26,15 +27,10 @@ const measurable = 16 * 2 ** 20;
 const obstaclesAge = 10_000;
 /** Jobs whose obstacles are looked at in one round. */
 const obstaclesARound = 4;
-/** A home hears of a job at least this often, ms. */
-const newsAge = 5000;
 /** Criu and this agent work for a move: for so long after one, ms, what is not a job's is not taken for the owner's. */
 const settling = 4000;
 /** A request for a place waits this long for a node that is busy, ms. */
 const requestPatience = 15_000;
-/** Times that a home denies a job, and for how long, ms, before it is believed. */
-const deniedTimes = 3;
-const deniedFor = 10_000;
 /** Waiting, as tests pass it. */
 interface Waiting {
   after(milliseconds: number, run: () => void): () => void;
@@ -79,10 +75,7 @@ export interface Moves extends HomeSide, Placer {
 export function startMoves(options: MovesOptions): Moves {
   const { self, link, engine, now, log } = options;
   const jobs: HostedJobs = new Map();
-  const told = new Map<JobId, { readonly text: string; readonly at: number }>();
-  const denied = new Map<JobId, { readonly times: number; readonly since: number }>();
   const orders = new Map<JobId, { readonly to: number | 'balance'; readonly until: number }>();
-  const peerAt = new Map<number, number>();
   const background = { value: 0, quietUntil: 0 };
   let bandwidth = bandwidthFirst;
   let thinks = 'nothing yet';
@@ -98,16 +91,19 @@ export function startMoves(options: MovesOptions): Moves {
     fault: options.fault ?? (() => {}),
     policy: options.policy ?? 'run',
     onChange(id) {
-      told.delete(id);
+      told.forget(id);
       background.quietUntil = now() + settling;
       if (guests() !== guestsBefore) options.onGuests();
       guestsBefore = guests();
-      void tellHomes();
+      void told.tell(thinks);
     },
     onMoved(_job, _to, figures) {
       measureNetwork(figures);
     },
   });
+
+  const told = homesToTell({ jobs, link, now, log, runsHere: (id) => driver.holds(id) === 'runs' });
+  const openMoves = settledByStarts({ self, link, log, driver, member: options.member });
 
   function measureNetwork({ plain, total, frozen }: MoveFigures): void {
     if (plain < measurable || total <= frozen) return;
@@ -131,10 +127,10 @@ export function startMoves(options: MovesOptions): Moves {
     lastRound = now();
     await sample(elapsed);
     driver.tick();
-    await settleGone();
+    await openMoves.round();
     await obey();
     await balance();
-    await tellHomes();
+    await told.tell(thinks);
     home.recall();
   }
 
@@ -161,39 +157,6 @@ export function startMoves(options: MovesOptions): Moves {
     await Promise.all(stale.slice(0, obstaclesARound).map((hosted) => lookAtObstacles(hosted, now())));
   }
 
-  /** Asks the new start of an agent what it has of the moves that its last one was in. */
-  async function settleGone(): Promise<void> {
-    const open = driver.open();
-    for (const node of peerAt.keys()) if (!open.some((one) => one.node === node)) peerAt.delete(node);
-    for (const { node, job, side } of open) {
-      const incarnation = options.member(node)?.incarnation;
-      if (incarnation === undefined) continue;
-      const began = peerAt.get(node) ?? incarnation;
-      peerAt.set(node, began);
-      if (incarnation === began) continue;
-      const found = side === 'other' ? 'gone' : await askAbout(node, job);
-      if (found !== undefined) driver.settle(node, found);
-    }
-  }
-
-  /** Undefined: it is not known yet. */
-  async function askAbout(node: number, job: JobId): Promise<'gone' | 'runs-there' | undefined> {
-    try {
-      const answer = fields(await link.call(node, 'job.holds', { job }), 'an answer');
-      const holds = text(answer, 'holds');
-      if (holds !== 'none') return holds === 'runs' ? 'runs-there' : undefined;
-      // It may have ended there, or gone on: its home knows.
-      const home = Number(job.split('-')[0]);
-      const at = fields(await link.call(home, 'job.home', { job }), 'an answer');
-      if (!flag(at, 'known')) return 'runs-there';
-      const where = whole(at, 'where');
-      return where === self || where === node ? 'gone' : 'runs-there';
-    } catch (error) {
-      log('debug', 'move.unheard', { to: node, message: 'job.holds', reason: sentence(error) });
-      return undefined;
-    }
-  }
-
   /** What was asked for by name goes before what the balancer thinks. */
   async function obey(): Promise<void> {
     for (const [id, { to, until }] of orders) {
@@ -214,7 +177,7 @@ export function startMoves(options: MovesOptions): Moves {
 
   function refuse(hosted: Hosted, why: string): void {
     stayed(hosted, why, false, now());
-    told.delete(hosted.job.spec.id);
+    told.forget(hosted.job.spec.id);
   }
 
   async function mayGo(hosted: Hosted): Promise<boolean> {
@@ -253,51 +216,6 @@ export function startMoves(options: MovesOptions): Moves {
     return { job: { id, home, cpu, memory, traffic }, source, reason, nodes: options.views().length + 1 };
   }
 
-  /** Each home hears of its jobs, in messages of at most `newsMax`. */
-  async function tellHomes(): Promise<void> {
-    const news = new Map<number, JobNews[]>();
-    for (const [id, hosted] of jobs) {
-      if (driver.holds(id) !== 'runs') continue;
-      const one = newsOf(hosted, thinks, now());
-      const text = JSON.stringify({ ...one, used: 0, cpu: Math.round(one.cpu * 10), memory: 0 });
-      const before = told.get(id);
-      if (before !== undefined && before.text === text && now() - before.at < newsAge) continue;
-      told.set(id, { text, at: now() });
-      const { home } = hosted.job.spec;
-      news.set(home, [...(news.get(home) ?? []), one]);
-    }
-    for (const id of told.keys()) if (!jobs.has(id)) told.delete(id);
-    await Promise.all([...news].map(([home, all]) => tell(home, all)));
-  }
-
-  async function tell(home: number, all: readonly JobNews[]): Promise<void> {
-    try {
-      for (let from = 0; from < all.length; from += newsMax) {
-        const part = all.slice(from, from + newsMax);
-        const answer = fields(await link.call(home, 'job.news', { jobs: part }), 'an answer');
-        const unknown = answer.get('unknown');
-        const missing = new Set(Array.isArray(unknown) ? unknown : []);
-        for (const { id } of part) await heed(id, missing.has(id));
-      }
-    } catch (error) {
-      for (const { id } of all) told.delete(id);
-      log('debug', 'job.untold', { home, reason: sentence(error) });
-    }
-  }
-
-  /** A home that lives and has no deputy for it: nobody waits for this job any more. */
-  async function heed(id: JobId, isDenied: boolean): Promise<void> {
-    if (!isDenied) return void denied.delete(id);
-    told.delete(id);
-    const { times, since } = denied.get(id) ?? { times: 0, since: now() };
-    denied.set(id, { times: times + 1, since });
-    const hosted = jobs.get(id);
-    if (times + 1 < deniedTimes || now() - since < deniedFor || hosted === undefined) return;
-    denied.delete(id);
-    log('warn', 'job.homeless', { job: id, home: hosted.job.spec.home });
-    await hosted.job.signal('SIGKILL');
-  }
-
   const home = homeSide({ ...options });
   const start = placer({ ...options, own, ruleJobs });
 
@@ -317,7 +235,7 @@ export function startMoves(options: MovesOptions): Moves {
     const asked = fields(body, 'a request');
     const hosted = fromHome(readJobId(asked), from);
     hosted.wishes = { ...hosted.wishes, locked: flag(asked, 'locked') };
-    told.delete(hosted.job.spec.id);
+    told.forget(hosted.job.spec.id);
     return Promise.resolve({});
   });
   function fromHome(id: JobId, from: number): Hosted {
