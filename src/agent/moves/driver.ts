@@ -62,8 +62,8 @@ export function openDriver(options: DriverOptions): Driver {
   const arrivals = new Map<number, Arrival>();
   /** Copies that are being cleared away; a job that comes back meanwhile waits. */
   const clearing = new Map<JobId, Promise<unknown>>();
-  /** Moves here that were told to run and do not yet. */
-  const starting = new Set<number>();
+  /** Jobs that were told to run here and do not yet, by whom they come from. */
+  const starting = new Map<number, JobId>();
   /** Messages on their way: what is said again each second is not said again before the last was heard. */
   const unanswered = new Set<string>();
   const reasons = new Map<number, string>();
@@ -105,8 +105,9 @@ export function openDriver(options: DriverOptions): Driver {
     unanswered.add(key);
     const detail = message.kind === 'refuse' ? reasons.get(to) : undefined;
     const body = { message, ...(message.kind === 'offer' ? { versions: options.versions } : {}), ...(detail === undefined ? {} : { detail }) };
-    link
-      .call(to, 'move', body)
+    const before = message.kind === 'yours' ? departures.get(to)?.give() : undefined;
+    Promise.resolve(before)
+      .then(() => link.call(to, 'move', body))
       .catch((error: unknown) => log('debug', 'move.unheard', { to, message: message.kind, reason: sentence(error) })) // said again next second
       .finally(() => unanswered.delete(key));
   }
@@ -174,7 +175,7 @@ export function openDriver(options: DriverOptions): Driver {
       apply({ kind: 'unrun', from });
       return;
     }
-    starting.add(from);
+    starting.set(from, id);
     const begin = async (): Promise<void> => {
       try {
         const { job, positions } = await arrival.run();
@@ -301,7 +302,8 @@ export function openDriver(options: DriverOptions): Driver {
       const leaving = [...moves.outgoing.values()].find(({ offered }) => offered.job.id === id);
       if (leaving?.state === 'given') return 'stands';
       if (jobs.has(id)) return 'runs';
-      return [...arrivals.values()].some(({ spec }) => spec.id === id) || starting.size > 0 ? 'stands' : 'none';
+      const arrived = [...arrivals.values()].some(({ spec }) => spec.id === id);
+      return arrived || [...starting.values()].includes(id) ? 'stands' : 'none';
     },
     tick: () => apply({ kind: 'tick' }),
     open() {
