@@ -9,8 +9,10 @@ import { type HostedJobs, hostedFrom, stayed } from '../jobs/hosted.ts';
 import type { Attach, Attached, JobEngine, JobId, Link, RunningJob } from '../jobs/types.ts';
 import { type Arrival, arrive } from './arrival.ts';
 import { type Departure, depart, type Fault, type MoveFigures } from './departure.ts';
+import { refusalText } from './refusals.ts';
 import { fields } from './shape.ts';
 import { readSpec } from './spec.ts';
+import { type OpenMove, openMoves, settlement, underWay } from './under-way.ts';
 import { mismatch, type Versions } from './versions.ts';
 import { type Luggage, readLuggage, readMoveId, readSaid } from './wire.ts';
 
@@ -45,8 +47,7 @@ export interface Driver {
   holds(job: JobId): 'runs' | 'stands' | 'none';
   /** Repeats what may have been lost. */
   tick(): void;
-  /** Moves whose other side only we know of: its agent may have been started anew. */
-  open(): readonly { readonly node: number; readonly job: JobId; readonly side: 'given' | 'stored' | 'other' }[];
+  open(): readonly OpenMove[];
   /** What was found out of `node`: it is gone, or it has the job after all. */
   settle(node: number, found: 'gone' | 'runs-there'): void;
   /** A job begins here, or comes by another way than a move. */
@@ -292,12 +293,7 @@ export function openDriver(options: DriverOptions): Driver {
       options.onChange(offered.job.id);
       return true;
     },
-    underWay() {
-      const arriving = [...moves.incoming]
-        .filter(([, { state }]) => state === 'granted' || state === 'begun' || state === 'stored')
-        .map(([from, { offered }]) => ({ from, cpu: offered.job.cpu, memory: offered.job.memory }));
-      return { leaving: [...moves.outgoing].map(([to, { offered }]) => ({ to, job: offered.job.id })), arriving, refused: moves.refused };
-    },
+    underWay: () => underWay(moves),
     holds(id) {
       const leaving = [...moves.outgoing.values()].find(({ offered }) => offered.job.id === id);
       if (leaving?.state === 'given') return 'stands';
@@ -306,44 +302,16 @@ export function openDriver(options: DriverOptions): Driver {
       return arrived || [...starting.values()].includes(id) ? 'stands' : 'none';
     },
     tick: () => apply({ kind: 'tick' }),
-    open() {
-      const out = [...moves.outgoing].map(([node, { offered, state }]) => ({
-        node,
-        job: offered.job.id,
-        side: state === 'given' ? state : ('other' as const),
-      }));
-      const incoming = [...moves.incoming]
-        .filter(([, { state }]) => state === 'granted' || state === 'begun' || state === 'stored')
-        .map(([node, { offered, state }]) => ({ node, job: offered.job.id, side: state === 'stored' ? state : ('other' as const) }));
-      return [...out, ...incoming];
-    },
+    open: () => openMoves(moves),
     settle(node, found) {
-      const given = moves.outgoing.get(node);
-      const stored = moves.incoming.get(node);
-      if (found === 'gone') apply({ kind: 'gone', node });
-      else if (given !== undefined) apply({ kind: 'heard', from: node, message: { kind: 'running', move: given.move }, verdict: () => 'late' });
-      else if (stored !== undefined) apply({ kind: 'heard', from: node, message: { kind: 'withdraw', move: stored.move }, verdict: () => 'late' });
+      const event = settlement(moves, node, found);
+      if (event !== undefined) apply(event);
     },
     take,
     async idle() {
       while (working.size > 0) await Promise.all(working);
     },
   };
-}
-
-const refusals: Readonly<Record<RefusalReason, string>> = {
-  blocked: 'takes no guests (mosctl block)',
-  pair: 'has another move with this node under way',
-  full: 'has enough jobs arriving',
-  memory: 'has not enough free memory',
-  owner: 'is needed by its owner',
-  load: 'is busier than it seemed',
-  late: 'gave up the move',
-  version: 'cannot thaw what this node freezes',
-};
-
-function refusalText(node: number, why: RefusalReason): string {
-  return `node ${node} ${refusals[why]}`;
 }
 
 function rounded({ total, frozen, rounds, plain, sent }: MoveFigures): Record<string, number> {
