@@ -26,8 +26,11 @@ const killAt = (stage: string): string =>
   `(for n in $(seq 600); do grep -qs '"stage":"${stage}"' /run/farm-agent/jobs/*/job.json && exec ${agentKill}; sleep 0.05; done) > /dev/null 2>&1 &`;
 
 let three: ThreeNodes;
-let small: string;
-let large: string;
+/** Whose agents are killed: `tough`. What these have in memory of its streams may be lost, or written twice (docs/decisions/deputy.md). */
+type Job = 'small' | 'large' | 'tough';
+const megabytes: Readonly<Record<Job, number>> = { small: 0, large: 12, tough: 12 };
+const pids = new Map<Job, string>();
+const pidOf = (job: Job): string => pids.get(job) ?? '';
 
 beforeAll(async () => {
   three = await startThreeNodes('faults-test', () => ({
@@ -35,10 +38,10 @@ beforeAll(async () => {
     'root/count.pl': counter,
     'root/insist': insist,
   }));
-  const start = (megabytes: number): string =>
-    `mosrun -L perl /root/count.pl ${megabytes} > /run/count.${megabytes} & P=$!; until [ -e /hpc/jobs/$P/where ]; do sleep 1; done; echo $P`;
-  small = (await three.on('n1', start(0))).split('\n').at(-1) ?? '';
-  large = (await three.on('n1', start(12))).split('\n').at(-1) ?? '';
+  for (const job of ['small', 'large', 'tough'] as const) {
+    const line = `mosrun -L perl /root/count.pl ${megabytes[job]} > /run/count.${job} 2> /run/errors.${job} & P=$!; until [ -e /hpc/jobs/$P/where ]; do sleep 1; done; echo $P`;
+    pids.set(job, (await three.on('n1', line)).split('\n').at(-1) ?? '');
+  }
 });
 
 afterAll(async () => {
@@ -46,35 +49,43 @@ afterAll(async () => {
 });
 
 /** The cgroups of a job on each node that has one: with its processes in them, whether they stand or run. */
-async function copies(pid: string): Promise<readonly string[]> {
-  const said = await three.onAll(`for c in /sys/fs/cgroup/farm-jobs/1-${pid}-*/cgroup.events; do [ ! -e $c ] || echo "copy $(tr '\\n' ' ' < $c)"; done; true`);
+async function copies(job: Job): Promise<readonly string[]> {
+  const said = await three.onAll(
+    `for c in /sys/fs/cgroup/farm-jobs/1-${pidOf(job)}-*/cgroup.events; do [ ! -e $c ] || echo "copy $(tr '\\n' ' ' < $c)"; done; true`,
+  );
   return said.flatMap((text, index) => text.split('\n').flatMap((line) => (line.startsWith('copy') ? [`${names[index]} ${line}`] : [])));
 }
 
-const lastOf = (pid: string): Promise<string> => three.on('n1', `tail -n 1 /run/count.${pid === small ? 0 : 12}`);
+const lastOf = (job: Job): Promise<string> => three.on('n1', `tail -n 1 /run/count.${job}`);
 
 /** Exactly one copy, which runs, and counts on. */
-async function countsOn(pid: string): Promise<void> {
+async function countsOn(job: Job): Promise<void> {
   let seen: readonly string[] = [];
   for (let look = 0; look < 30; look += 1) {
-    seen = await copies(pid);
+    seen = await copies(job);
     if (seen.length === 1 && seen[0]?.includes('populated 1') === true && seen[0].includes('frozen 0')) break;
     await delay(1000);
   }
   expect(seen).toEqual([expect.stringMatching(/^n[123] copy populated 1 frozen 0/)]);
-  const before = Number(await lastOf(pid));
-  await expect.poll(async () => Number(await lastOf(pid)), { timeout: 60_000, interval: 1000 }).toBeGreaterThan(before + 1);
+  const before = Number(await lastOf(job));
+  await expect.poll(async () => Number(await lastOf(job)), { timeout: 60_000, interval: 1000 }).toBeGreaterThan(before + 1);
 }
 
-async function whereIs(pid: string): Promise<Name> {
-  const where = Number(await three.on('n1', `cat /hpc/jobs/${pid}/where`));
+async function whereIs(job: Job): Promise<Name> {
+  const where = Number(await three.on('n1', `cat /hpc/jobs/${pidOf(job)}/where`));
   return names[where === 0 ? 0 : where - 1] ?? 'n1';
 }
 
 const idOf = (name: Name): number => names.indexOf(name) + 1;
 
+/** Lines that do not follow the one before. */
+const unlike = (lines: readonly string[]): number => lines.filter((line, index) => Number(line) !== (index === 0 ? 1 : Number(lines[index - 1]) + 1)).length;
+/** One for each agent that is killed. */
+const killsMax = 6;
+
 interface Fault {
-  readonly pid?: () => string;
+  /** Default: small. */
+  readonly job?: Job;
   /** On the node that the job leaves, or that it goes to: before the move is asked for. */
   readonly source?: string;
   readonly target?: string;
@@ -97,18 +108,18 @@ const cut = (name: Name, kind: string, milliseconds: number) => async (): Promis
 
 const faults: readonly (readonly [string, Fault])[] = [
   ['criu fails as it dumps', { source: 'echo dump fail > /run/fault', says: /it breaks here/ }],
-  ['criu fails as it copies memory of a job that runs', { pid: () => large, source: 'echo pre-dump fail > /run/fault', says: /it breaks here/ }],
+  ['criu fails as it copies memory of a job that runs', { job: 'large', source: 'echo pre-dump fail > /run/fault', says: /it breaks here/ }],
   ['criu cannot take pages', { target: 'echo page-server fail > /run/fault', says: /./ }],
   ['criu cannot restore it', { target: 'echo restore fail > /run/fault', says: /it breaks here/ }],
   [
     'the target is full',
     { target: 'mount -o remount,size=64k /run/farm-agent/jobs', says: /./, after: { target: 'mount -o remount,size=80% /run/farm-agent/jobs' } },
   ],
-  ['the agent that it leaves is killed while criu dumps', { source: 'echo dump late > /run/fault' }],
-  ['the agent that it leaves is killed while criu copies its memory', { pid: () => large, source: 'echo pre-dump late > /run/fault' }],
-  ['the agent that it goes to is killed while criu restores it', { target: 'echo restore late > /run/fault' }],
-  ['the agent that it goes to is killed when it stands there', { target: killAt('arrived') }],
-  ['the agent that it leaves is killed when it was given away', { source: killAt('given') }],
+  ['the agent that it leaves is killed while criu dumps', { job: 'tough', source: 'echo dump late > /run/fault' }],
+  ['the agent that it leaves is killed while criu copies its memory', { job: 'tough', source: 'echo pre-dump late > /run/fault' }],
+  ['the agent that it goes to is killed while criu restores it', { job: 'tough', target: 'echo restore late > /run/fault' }],
+  ['the agent that it goes to is killed when it stands there', { job: 'tough', target: killAt('arrived') }],
+  ['the agent that it leaves is killed when it was given away', { job: 'tough', source: killAt('given') }],
   [
     'the network of the target is cut before it stands there',
     { target: 'echo restore wait > /run/fault', meanwhile: (_source, target) => cut(target, 'restore', 12_000)() },
@@ -118,28 +129,28 @@ const faults: readonly (readonly [string, Fault])[] = [
 
 describe('a job whose move is disturbed, because', () => {
   it.each(faults)('%s, counts on, once, and moves again', async (_name, fault) => {
-    const pid = (fault.pid ?? (() => small))();
-    const source = await whereIs(pid);
+    const { job = 'small' } = fault;
+    const source = await whereIs(job);
     const target: Name = source === 'n2' ? 'n3' : 'n2';
     if (fault.source !== undefined) await three.on(source, fault.source);
     if (fault.target !== undefined) await three.on(target, fault.target);
-    const asked = three.on('n1', `timeout 90 migrate ${pid} ${idOf(target)} 2>&1; true`, 150);
+    const asked = three.on('n1', `timeout 90 migrate ${pidOf(job)} ${idOf(target)} 2>&1; true`, 150);
     const [said] = await Promise.all([asked, fault.meanwhile?.(source, target)]);
     if (fault.says !== undefined) {
       expect(said).toMatch(/stays on node/);
       expect(said).toMatch(fault.says);
-      expect(await whereIs(pid)).toBe(source);
+      expect(await whereIs(job)).toBe(source);
     }
     if (fault.after?.target !== undefined) await three.on(target, fault.after.target);
     if (fault.after?.source !== undefined) await three.on(source, fault.after.source);
-    await countsOn(pid);
-    const to: Name = (await whereIs(pid)) === target ? source : target;
-    await three.on('n1', `sh /root/insist ${pid} ${idOf(to)}`, 200);
-    expect(await whereIs(pid)).toBe(to);
+    await countsOn(job);
+    const to: Name = (await whereIs(job)) === target ? source : target;
+    await three.on('n1', `sh /root/insist ${pidOf(job)} ${idOf(to)}`, 200);
+    expect(await whereIs(job)).toBe(to);
   });
 
   it('the target has another criu, is not even begun', async () => {
-    const source = await whereIs(small);
+    const source = await whereIs('small');
     const target: Name = source === 'n3' ? 'n2' : 'n3';
     await three.on(
       target,
@@ -148,25 +159,28 @@ describe('a job whose move is disturbed, because', () => {
     );
     const said = await three.on(
       'n1',
-      `for n in 1 2 3 4 5 6 7 8 9; do migrate ${small} ${idOf(target)} > /run/said 2>&1; grep -q "criu 9.9" /run/said && break; sleep 2; done; cat /run/said`,
+      `for n in 1 2 3 4 5 6 7 8 9; do migrate ${pidOf('small')} ${idOf(target)} > /run/said 2>&1; grep -q "criu 9.9" /run/said && break; sleep 2; done; cat /run/said`,
       150,
     );
     expect(said).toMatch(/criu 9\.9 here, 4\.1\.1 there/);
-    await countsOn(small);
+    await countsOn('small');
     await three.on(target, 'rm /run/criu-version; systemctl restart farm-agent', 60);
   });
 });
 
 describe('afterwards', () => {
   it('each job has counted without a gap, and ends with its own status', async () => {
-    const said = await three.on(
-      'n1',
-      `echo > /home/stop; for n in $(seq 60); do [ -e /hpc/jobs/${small} ] || [ -e /hpc/jobs/${large} ] || break; sleep 1; done
-      for f in 0 12; do n=$(grep -c '^[0-9]' /run/count.$f); { seq $n; echo done; } | cmp - /run/count.$f && [ $n -gt 100 ] && echo "whole $f"; done; rm /home/stop`,
-      150,
-    );
-    expect(said).toBe('whole 0\nwhole 12');
-  });
+    const all = [...pids.values()].map((pid) => `[ -e /hpc/jobs/${pid} ]`).join(' || ');
+    await three.on('n1', `echo > /home/stop; while ${all}; do sleep 1; done`, 150);
+    for (const job of ['small', 'large', 'tough'] as const) {
+      const counted = (await three.on('n1', `cat /run/count.${job} /run/errors.${job}`)).split('\n');
+      expect([job, counted.pop()]).toEqual([job, 'done']);
+      const expected = Array.from({ length: counted.length }, (_, index) => String(index + 1));
+      if (job !== 'tough') expect([job, counted]).toEqual([job, expected]);
+      else expect(unlike(counted)).toBeLessThanOrEqual(killsMax);
+    }
+    await three.on('n1', 'rm /home/stop');
+  }, 300_000);
 });
 
 describe('a machine that is lost', () => {

@@ -11,6 +11,8 @@ export type Name = (typeof names)[number];
 
 const bootSeconds = 500;
 const memoryMiB = 512;
+/** On a busy host udev needs longer than systemd's 90 s to find the serial port, and then there is nobody at the console. */
+const kernelArgs = `${labKernelArgs} systemd.default_device_timeout_sec=600`;
 
 export interface ThreeNodes {
   readonly lab: Lab;
@@ -40,7 +42,7 @@ export async function startThreeNodes(name: string, files: () => Readonly<Record
     farmDirectory: directory,
     network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
     machines: nodes.map(({ name: machine, mac }) => ({ name: machine, mac: mac!, memoryMiB, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
+    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', kernelArgs] },
     supervisor,
   });
   const on = (machine: Name, line: string, seconds = 120): Promise<string> => onConsole(lab, machine, line, seconds);
