@@ -3,10 +3,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
-import { loadFarm } from '../../src/farm/config.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
+import type { Lab } from '../../src/lab/lab.ts';
 import { bundle } from '../interop/namespaces.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import { farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 
 const bootSeconds = 300;
 /** Emulated machines start a program in seconds. */
@@ -37,15 +36,7 @@ beforeAll(async () => {
   const root = join(directory, 'overlays', 'root', 'root');
   mkdirSync(root, { recursive: true });
   await bundle(new URL('../support/job-node.ts', import.meta.url), join(root, 'job-node.mjs'));
-  const { nodes, networks } = loadFarm(directory);
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
-    machines: nodes.map(({ name, mac }) => ({ name, mac: mac!, memoryMiB: 768, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    supervisor,
-  });
+  lab = await labOf(directory, { memoryMiB: 768 });
   await until(directory, ['n1', 'n2'], ({ stage }) => stage === 'up', bootSeconds);
   address = '10.11.0.12';
   await on('n2', 'node /root/job-node.mjs serve 4670 > /run/serve.out 2>&1 & until grep -q ready /run/serve.out; do sleep 0.5; done');
