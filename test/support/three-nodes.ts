@@ -2,18 +2,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
-import { loadFarm } from '../../src/farm/config.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from './farm-under-test.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { farm, labOf, makeFarm, onConsole, until } from './farm-under-test.ts';
 
 export const names = ['n1', 'n2', 'n3'] as const;
 export type Name = (typeof names)[number];
 
 const bootSeconds = 500;
 const memoryMiB = 512;
-/** On a busy host udev needs longer than systemd's 90 s to find the serial port, and then there is nobody at the console. */
-const kernelArgs = `${labKernelArgs} systemd.default_device_timeout_sec=600`;
-
 export interface ThreeNodes {
   readonly lab: Lab;
   /** /home of all nodes, as the server has it. */
@@ -36,15 +32,7 @@ export async function startThreeNodes(name: string, files: () => Readonly<Record
     mkdirSync(join(file, '..'), { recursive: true });
     writeFileSync(file, content, { mode: 0o755 });
   }
-  const { nodes, networks } = loadFarm(directory);
-  const lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
-    machines: nodes.map(({ name: machine, mac }) => ({ name: machine, mac: mac!, memoryMiB, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', kernelArgs] },
-    supervisor,
-  });
+  const lab = await labOf(directory, { memoryMiB });
   const on = (machine: Name, line: string, seconds = 120): Promise<string> => onConsole(lab, machine, line, seconds);
   const onAll = (line: string, seconds?: number): Promise<readonly string[]> => Promise.all(names.map((machine) => on(machine, line, seconds)));
   await until(directory, names, ({ stage }) => stage === 'up', bootSeconds);
