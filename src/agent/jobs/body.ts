@@ -84,13 +84,17 @@ export function cgroupOf(places: Places, id: JobId): Cgroup {
   return new Cgroup(join(places.cgroups, id));
 }
 
+/** With pauses of 20 ms, 40 ms ...: four seconds in all. What is left of a job here keeps it from ever coming back. */
+const removalRetries = 20;
+
 /** Everything of a job that does not run here (any more): its processes if there are any, its holder, its files. */
 export async function removePlace(places: Places, id: JobId, holder: number | undefined): Promise<void> {
   if (holder !== undefined) endProcess(holder);
   const cgroup = cgroupOf(places, id);
   await cgroup.kill();
   await cgroup.remove();
-  await rm(join(places.jobs, id), { recursive: true, force: true });
+  // The holder, or a page server, may have made one more file before the signal reached it: rmdir then says ENOTEMPTY.
+  await rm(join(places.jobs, id), { recursive: true, force: true, maxRetries: removalRetries, retryDelay: 20 });
 }
 
 /** Also one that has ended by itself. */
