@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { Arrival } from './arrival.ts';
-import { type Body, cgroupOf, dumperOf, isJobId, type Places, readRecord, removePlace, type Sides, sidesOfHolder } from './body.ts';
+import { type Body, cgroupOf, dumperOf, endProcess, holders, isJobId, type Places, readRecord, removePlace, type Sides, sidesOfHolder } from './body.ts';
+import { Cgroup } from './cgroup.ts';
 import type { Job } from './running.ts';
 import type { ArrivingJob, FrozenJob, JobSpec, RunningJob } from './types.ts';
 
@@ -26,6 +27,7 @@ export async function adoptJobs(places: Places, run: (body: Body, sides: Sides) 
     const whole = record !== undefined && (await holds(record.holder, directory));
     if (!whole) {
       log('warn', 'job.lost', { job: id, reason: record === undefined ? 'it was not here yet' : 'its pipes are gone' });
+      await endHolders(places, directory);
       await removePlace(places, id, undefined);
       continue;
     }
@@ -55,6 +57,11 @@ async function criuEnded(body: Body): Promise<void> {
   await dumper.empty();
   clearTimeout(late);
   await dumper.remove();
+}
+
+/** Those of a job that is not whole, known or not: an agent that was killed as it started one has not written it down. */
+async function endHolders({ cgroups }: Places, directory: string): Promise<void> {
+  for (const pid of await new Cgroup(join(cgroups, holders)).pids()) if (await holds(pid, directory)) endProcess(pid);
 }
 
 /** Whether that process is still the holder of the job in `directory`: its number may have another owner by now. */
