@@ -37,7 +37,7 @@ const programs = '/usr';
 /** What is a node's own business, and no job's. */
 const notForJobs = ['/hpc', '/run/farm-agent', '/run/credentials'];
 
-const nowhere = { input: 0, inputEnded: false, output: 0, errors: 0 };
+const nowhere = { input: 0, inputEnded: false, output: 0, errors: 0, unknown: true };
 
 export interface MigrationOptions {
   readonly self: { readonly id: number; readonly address: Ipv4 };

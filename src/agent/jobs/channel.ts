@@ -10,18 +10,25 @@ export const backlogMax = 4 * 1024 * 1024;
 export class Outgoing {
   private kept: Buffer[] = [];
   /** Offset of the first byte that is kept: all before it was used by the other side. */
-  base: number;
+  base = 0;
   /** Offset after the last byte that was given. */
-  end: number;
+  end = 0;
   /** Offset of the next byte to be sent on this connection. */
-  sent: number;
+  sent = 0;
   /** What the other side has, used or not. */
-  received: number;
+  received = 0;
   ended = false;
+  /** Undefined start: an agent before this one knew it, and the other side says it. */
+  private isAdrift: boolean;
 
-  constructor(from: number) {
+  constructor(from: number | undefined) {
+    this.isAdrift = from === undefined;
+    this.begin(from ?? 0);
+  }
+
+  private begin(from: number): void {
     this.base = from;
-    this.end = from;
+    this.end = from + this.kept.reduce((sum, { length }) => sum + length, 0);
     this.sent = from;
     this.received = from;
   }
@@ -54,10 +61,18 @@ export class Outgoing {
 
   /** A new connection: the other side says how far it is. Throws `WireError` `job.offset` where bytes between would be lost. */
   restart(received: number, used: number): void {
+    if (this.isAdrift) this.begin(received);
+    this.isAdrift = false;
     if (received < this.base || received > this.end)
       throw new WireError('job.offset', 0, `the other side is at ${received}, not at ${this.base} to ${this.end}`);
     this.sent = received;
     this.acknowledge(received, used);
+  }
+
+  /** A new connection to one that does not know how far it is: what is not known to be used comes again. */
+  repeat(): void {
+    this.sent = this.base;
+    this.received = this.base;
   }
 
   /** Throws `WireError` `job.offset`. */
@@ -85,9 +100,20 @@ export class Incoming {
   /** Offset of the end, once it is known. */
   end: number | undefined;
 
-  constructor(from: number) {
-    this.received = from;
-    this.used = from;
+  /** The start is not known: the first byte that comes has it. */
+  isAdrift: boolean;
+
+  constructor(from: number | undefined) {
+    this.isAdrift = from === undefined;
+    this.received = from ?? 0;
+    this.used = from ?? 0;
+  }
+
+  private moor(offset: number): void {
+    if (!this.isAdrift) return;
+    this.isAdrift = false;
+    this.received = offset;
+    this.used = offset;
   }
 
   get isOver(): boolean {
@@ -96,6 +122,7 @@ export class Incoming {
 
   /** What is new of these bytes. Throws `WireError` `job.offset` where some are missing before them, `job.backlog`. */
   take(offset: number, bytes: Buffer): Buffer {
+    this.moor(offset);
     if (offset > this.received) throw new WireError('job.offset', 0, `bytes from ${offset} on after the first ${this.received}`);
     const fresh = bytes.subarray(this.received - offset);
     if (this.end !== undefined && this.received + fresh.length > this.end) throw new WireError('job.offset', 0, 'bytes after the end');
@@ -106,6 +133,7 @@ export class Incoming {
 
   /** Throws `WireError` `job.offset`. */
   finish(offset: number): void {
+    this.moor(offset);
     if (offset !== this.received) throw new WireError('job.offset', 0, `an end at ${offset} after ${this.received} bytes`);
     this.end = offset;
   }

@@ -237,7 +237,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
       const kept = await options.adopt?.(id);
       if (kept === 'given') return; // where it turns out to run, it connects its streams
       if (kept === undefined) return crash(id, 'the agent of this node was started again');
-      const attached = attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0 });
+      const attached = attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0, unknown: true });
       options.started?.(kept, attached, job.options);
       return;
     }

@@ -108,7 +108,7 @@ export function homeStreams({ pipes, onStopped, onEnded, onFault }: HomeStreamsO
   return {
     connect(stream, header) {
       endpoint ??= started(header);
-      endpoint.connect(stream);
+      endpoint.connect(stream, header.forgot);
       pull();
       endInput();
       for (const order of orders.splice(0)) endpoint.give('control', encodeLine(order));

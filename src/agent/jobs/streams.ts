@@ -15,6 +15,8 @@ export interface StreamsHeader {
   readonly begins: boolean;
   readonly at: Readonly<Record<Channel, number>>;
   readonly inputEnded: boolean;
+  /** How far the streams to the job are is not known: its agent was started anew. */
+  readonly forgot?: boolean;
 }
 
 export const streamsPurpose = 'job.streams';
@@ -63,11 +65,12 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
   let progress: () => void = () => {};
   const closed = { output: false, errors: job.errors === undefined, events: false };
 
+  const start = (known: number | undefined): number | undefined => (from?.unknown === true ? undefined : (known ?? 0));
   const endpoint: Endpoint = new Endpoint({
-    sends: { output: from?.output ?? 0, errors: from?.errors ?? 0, events: from?.events ?? 0 },
+    sends: { output: start(from?.output), errors: start(from?.errors), events: start(from?.events) },
     receives: {
-      input: { from: from?.input ?? 0, sink: intoJob, onEnd: endInput, piece: atomicBytes },
-      control: { from: from?.control ?? 0, sink: lineReader(control), onEnd: () => {} },
+      input: { from: start(from?.input), sink: intoJob, onEnd: endInput, piece: atomicBytes },
+      control: { from: start(from?.control), sink: lineReader(control), onEnd: () => {} },
     },
     onRoom: pull,
     onGone(channel) {
@@ -171,7 +174,7 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     connecting = true;
     try {
       const begins = from === undefined;
-      const stream = await link.open(spec.home, streamsPurpose, { id: spec.id, begins, at: positions(), inputEnded } satisfies StreamsHeader);
+      const stream = await link.open(spec.home, streamsPurpose, { id: spec.id, begins, at: positions(), inputEnded, forgot: forgot() } satisfies StreamsHeader);
       if (isOver() || isDetached()) stream.destroy();
       else {
         retry = retryFirst;
@@ -200,6 +203,10 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     return { input: used('input'), control: used('control'), output: sent('output'), errors: sent('errors'), events: sent('events') };
   }
 
+  function forgot(): boolean {
+    return endpoint.receiving('input').isAdrift || endpoint.receiving('control').isAdrift;
+  }
+
   function later(): void {
     if (state !== 'running' || timer !== undefined) return;
     timer = setTimeout(() => {
@@ -218,7 +225,7 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
 
   async function drained(): Promise<void> {
     const sent: readonly Channel[] = ['output', 'errors', 'events'];
-    const isThere = () => sent.every((channel) => endpoint.sending(channel).received === endpoint.sending(channel).end);
+    const isThere = () => !forgot() && sent.every((channel) => endpoint.sending(channel).received === endpoint.sending(channel).end);
     if (isThere()) return;
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {

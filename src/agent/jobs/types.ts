@@ -158,6 +158,8 @@ export interface StreamPositions {
   /** Of the lines that say what is done to the job and what becomes of it; 0 if absent. */
   readonly control?: number;
   readonly events?: number;
+  /** An agent before this one knew it: the home says how far they are, and these are all 0. */
+  readonly unknown?: boolean;
 }
 
 /** The streams of a job between the node where it runs and its home. */
