@@ -1,5 +1,5 @@
 // `users:` and `groups:` of farm.yaml: the people who may log in on nodes. docs/decisions/accounts.md says how nodes learn of them.
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Complaint, nearest } from './complaints.ts';
 import { publicKeyFault } from './ssh-keys.ts';
 

@@ -1,5 +1,5 @@
 // Profiles that inherit from each other, and nodes that differ from their profile: each value comes from the nearest place that says it.
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Access } from '../nfs/access.ts';
 import { inheritedPower } from '../power/setting.ts';
 import { type Quota, unlimited } from '../tree/room.ts';

@@ -1,5 +1,5 @@
 // `openmosix:` of farm.yaml: how a node's place in the cluster begins, in the words of openmosix.config (src/agent/openmosix-config.ts reads them).
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Each value is inherited by itself. */
 export const openmosixShape = z.strictObject({

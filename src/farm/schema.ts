@@ -1,5 +1,5 @@
 // Every key of farm.yaml with its type, its default and what is said of a value that cannot be. docs/reference/farm.yaml.md describes them.
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Ipv4, ipv4Number, mac, parseCidr, parseIpv4 } from '../base/addresses.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { LoaderChoice } from '../boot/plan.ts';
