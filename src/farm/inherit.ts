@@ -23,6 +23,8 @@ const defaults = {
   boot: 'default',
 } as const satisfies Required<Omit<BootText, 'quota' | 'power' | 'openmosix'>>;
 
+const bootKeys = ['quota', 'power', 'openmosix', ...(Object.keys(defaults) as (keyof typeof defaults)[])] as const;
+
 /** A profile, or a node, that says some of the values. */
 interface Layer {
   /** `profile gpu`, `node n1` */
@@ -81,8 +83,7 @@ function accessOf({ access, ...rest }: NonNullable<ProfileText['root_access']>):
 
 /** The profile of a node that says some of its values itself; the profile unchanged for all others. */
 export function profileFor(node: string, text: BootText, profile: Profile, texts: FarmText['profiles']): Profile {
-  const keys = ['quota', 'power', 'openmosix', ...Object.keys(defaults)];
-  if (keys.every((key) => Reflect.get(text, key) === undefined)) return profile;
+  if (bootKeys.every((key) => text[key] === undefined)) return profile;
   const layers = [profile.name, ...profile.ancestors].flatMap((name) => {
     const each = texts[name];
     return each === undefined ? [] : [{ where: `profile ${name}`, text: each }];

@@ -124,8 +124,10 @@ const networkShape = z.strictObject({
 
 const loaderSchema = z.enum(['auto', 'ipxe', 'ipxe-snp', 'pxelinux', 'grub', 'shim', 'nbi'] satisfies readonly LoaderChoice[]);
 
+export const tagShape = /^[a-z0-9][a-z0-9._-]{0,62}$/i;
+
 const tagsSchema = z
-  .array(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i, 'expected a tag: letters, digits, dots, hyphens and underscores, at most 63'))
+  .array(z.string().regex(tagShape, 'expected a tag: letters, digits, dots, hyphens and underscores, at most 63'))
   .default([])
   .transform((tags): readonly string[] => [...new Set(tags)]);
 
@@ -191,9 +193,12 @@ const relayPortSchema = relayPortShape.transform(({ circuit, remote, relay }, co
   return { ...(circuit === undefined ? {} : { circuit }), ...(remote === undefined ? {} : { remote }), ...(relay === undefined ? {} : { relay }) };
 });
 
-const nodeShape = z.strictObject({
+/** openMosix ids are 16 bits, 0 means "not a member". */
+export const idMax = 65_535;
+
+export const nodeShape = z.strictObject({
   ...bootShape.shape,
-  id: z.int().min(1).max(65_535),
+  id: z.int().min(1).max(idMax),
   mac: macSchema.optional(),
   client_id: clientIdSchema.optional(),
   uuid: uuidSchema.optional(),
