@@ -43,7 +43,7 @@ try {
   row(0, 'node -e 0', ['-e', '0']);
   row(0, 'farm --help', [farm, '--help']);
   for (const nodes of sizes) {
-    const directory = join(work, String(nodes));
+    const directory = join(work, `lab-${nodes}`);
     execFileSync(process.execPath, [farm, 'init', directory, '--interface', 'lo', '--address', '10.0.0.1/16'], { stdio: 'ignore' });
     const config = join(directory, 'farm.yaml');
     const lines = Array.from({ length: nodes }, (_, index) => nodeLine(index + 1)).join('');
