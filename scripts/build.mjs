@@ -27,8 +27,6 @@ const cli = await build({
   outdir: join(top, 'dist'),
   chunkNames: 'parts/[name]-[hash]',
   splitting: true,
-  minifyWhitespace: true,
-  minifySyntax: true,
   // Packages of CommonJS ask for Node's own modules by it.
   banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
   metafile: process.argv.includes('--metafile'),
