@@ -37,7 +37,9 @@ export function unitText(farm: Pick<Farm, 'directory' | 'name' | 'profiles' | 'u
     'After=network-online.target',
     '',
     '[Service]',
-    'Type=exec',
+    // farm serve tells when it answers, by systemd-notify: another process.
+    'Type=notify',
+    'NotifyAccess=all',
     `ExecStart=${[...program, '-C', directory, 'serve'].map(word).join(' ')}`,
     ...(sockets.length === 0 ? [] : [`Sockets=${sockets.join(' ')}`]),
     'Restart=always',
