@@ -1,7 +1,7 @@
 // Makes an image of a root file system that somebody else made: its kernel from its /boot, an initramfs of its modules, or both and the loaders of another image.
 import type { KeyObject } from 'node:crypto';
 import { copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { installedPackages } from './build.ts';
 import { type BuiltImage, type ImageManifest, squashfsFile } from './built.ts';
@@ -11,6 +11,7 @@ import { addModules, copyBootFiles, type KernelDonor } from './kernel-from.ts';
 import { hasApt, type Lack, lacking } from './lacks.ts';
 import { isLoaderPackage, placeNetBootImage } from './loaders.ts';
 import { formatMtree, type ManifestEntry } from './mtree.ts';
+import { blobStoreName } from './oci/blob-store.ts';
 import type { ContainerSource } from './oci/source.ts';
 import { unpackContainer } from './oci/unpack.ts';
 import { openBuildDirectory, removeTree } from './publish.ts';
@@ -56,7 +57,7 @@ export async function importImage(options: ImportOptions): Promise<ImportedImage
     onProgress('[1/4] Unpack the root');
     const rootDirectory = join(building, 'root');
     const { root, attributes, lost, origin } = await unpackRoot(options, building, rootDirectory);
-    if (root.has(containerMark)) root.remove(containerMark);
+    if (root.entry(containerMark)?.kind !== 'directory') root.remove(containerMark);
     if (typeof kernel === 'object') await addModules(root, kernel);
     const entries = root.finish();
     const files = new Map(entries.map((entry) => [entry.path, entry]));
@@ -120,7 +121,7 @@ async function makeBootFiles(
 }
 
 async function unpackRoot(
-  { source, signal, onProgress }: ImportOptions,
+  { source, imageDirectory, signal, onProgress }: ImportOptions,
   building: string,
   directory: string,
 ): Promise<Unpacked & { root: RootWriter; origin?: string }> {
@@ -130,7 +131,8 @@ async function unpackRoot(
   root.addDirectory('.', { mode: 0o755, uid: 0, gid: 0, mtime: epoch });
   if (source.kind === 'container') {
     const onDetail = (detail: string, fraction?: number): void => onProgress('[1/4] Unpack the root', detail, fraction);
-    const unpacked = await unpackContainer({ source, root, workDirectory: join(building, 'container'), env: process.env, onProgress: onDetail, signal });
+    const places = { workDirectory: join(building, 'container'), store: join(dirname(imageDirectory), blobStoreName) };
+    const unpacked = await unpackContainer({ source, root, ...places, env: process.env, onProgress: onDetail, signal });
     // Container runtimes make what is mounted on.
     for (const path of mountPoints) if (!root.has(path)) root.addDirectory(path, { mode: path === 'tmp' ? 0o1777 : 0o755, uid: 0, gid: 0, mtime: epoch });
     return { root, ...unpacked };

@@ -1,8 +1,7 @@
 // The Debian package on a Debian 13 whose first program is systemd: the service started, stopped, crashed and begun by its sockets, with a DHCP client of busybox to
 // say whether it answers. The machine's network is all its own: a card of the server's and one of a client's in a namespace.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,12 +13,12 @@ const top = fileURLToPath(new URL('../..', import.meta.url));
 const space = `service${process.pid % 10_000}`;
 const mac = '52:54:00:dd:00:02';
 
-let scratch: string;
 let guest: Guest;
 
 beforeAll(async () => {
-  const image = realpathSync(join(makeFarm('service-test'), 'images/debian-13/current'));
-  scratch = mkdtempSync(join(tmpdir(), 'farm-service-'));
+  const directory = makeFarm('service-test');
+  const image = realpathSync(join(directory, 'images/debian-13/current'));
+  const scratch = join(directory, 'guest');
   const files = join(scratch, 'files');
   mkdirSync(join(files, 'root'), { recursive: true });
   const deb = execFileSync(process.execPath, [join(top, 'scripts/package-deb.mjs'), '--out', scratch], { cwd: top, encoding: 'utf8' }).trim();
@@ -43,12 +42,11 @@ END
      ip link set farm0 up
      ip addr add 10.44.0.1/24 dev farm0`,
   );
-}, 240_000);
+}, 300_000);
 
 afterAll(async () => {
   await guest?.off();
   removeSpaces([space]);
-  if (scratch !== undefined) rmSync(scratch, { recursive: true });
 });
 
 /** What the client in the namespace is given. */
