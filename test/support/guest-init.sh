@@ -30,7 +30,7 @@ if [ -n "$systemd" ]; then
     cp /bin/busybox /newroot/busybox
     cat > /newroot/shell <<'END'
 #!/bin/sh
-export HOME=/root PS1= PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root PS1= PS2= PATH=/usr/sbin:/usr/bin:/sbin:/bin
 stty -F /dev/ttyS0 -echo
 echo 'guest ready'
 exec sh 2>&1
@@ -55,7 +55,7 @@ cat > /newroot/shell <<'END'
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 chmod 1777 /tmp
-export HOME=/root PS1= PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root PS1= PS2= PATH=/usr/sbin:/usr/bin:/sbin:/bin
 hostname guest
 stty -F /dev/console -echo
 echo 'guest ready'
