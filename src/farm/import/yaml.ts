@@ -49,13 +49,14 @@ export function importWarewulf(text: string, source: string): Imported {
     const devices = Object.entries(mapOf(fields['network devices'] ?? {}, place)).map(([label, device]) => ({ label, fields: mapOf(device ?? {}, place) }));
     const primary = given(fields['primary network']) ?? devices.find((device) => String(device.fields['primary']) === 'true')?.label;
     // InfiniBand's hardware addresses have 20 bytes, and nobody boots by them here.
-    const cards = devices.filter((device) => given(device.fields['hwaddr']) !== undefined && String(device.fields['type']).toLowerCase() !== 'infiniband');
+    const all = devices.filter((device) => given(device.fields['hwaddr']) !== undefined);
+    const cards = all.filter((device) => String(device.fields['type']).toLowerCase() !== 'infiniband');
     const card = cards.find(({ label }) => label === (primary ?? 'default')) ?? cards[0];
     if (card === undefined) {
       ignored.push(`${place} has no network device with hwaddr`);
       continue;
     }
-    for (const { label } of cards) if (label !== card.label) ignored.push(`${place}: network device ${label}`);
+    for (const { label } of all) if (label !== card.label) ignored.push(`${place}: network device ${label}`);
     const profiles = fields['profiles'];
     const tags = Array.isArray(profiles) ? profiles.map(String).filter((profile) => profile !== 'default' && !profile.startsWith('~')) : [];
     const address = given(card.fields['ipaddr']);
