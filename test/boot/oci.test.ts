@@ -2,10 +2,9 @@
 import { realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadFarm } from '../../src/farm/config.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
+import type { Lab } from '../../src/lab/lab.ts';
 import { layerTar, writeLayout } from '../support/container-layout.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import { farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 import { layerOfImage } from '../support/image-layers.ts';
 
 const bootSeconds = 200;
@@ -45,16 +44,8 @@ beforeAll(async () => {
   told = farm(directory, 'image', 'import', 'container', layout, '--kernel-from', 'debian-13');
   farm(directory, 'add-node', '52:54:00:aa:00:01', '--name', 'n1');
   farm(directory, 'node', 'set', 'n1', 'image=container');
-  const { nodes, networks } = loadFarm(directory);
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
-    machines: nodes.map(({ name, mac }) => ({ name, mac: mac!, memoryMiB: 512, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    supervisor,
-  });
-}, 120_000);
+  lab = await labOf(directory, { memoryMiB: 512 });
+});
 afterAll(async () => {
   await lab?.down();
   rmSync(join(directory, 'images/container'), { recursive: true, force: true });
