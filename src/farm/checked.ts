@@ -53,6 +53,7 @@ export function checkedFarm(value: unknown, directory: string, plain: ReadonlyMa
       sshKeys: data.ssh_keys,
       users,
       groups,
+      usersFromServer: data.users_from_server,
       leaseSeconds: data.lease_time,
       unknown,
       options: data.options,

@@ -9,6 +9,7 @@ import type { Quota } from '../tree/room.ts';
 import type { Group, User } from './accounts.ts';
 import { bytesText, clientIdText } from './identifiers.ts';
 import type { OpenmosixSetting } from './openmosix-setting.ts';
+import type { ServerUsers } from './server-accounts.ts';
 import type { SharedPath } from './shared.ts';
 
 /** Addresses from `first` to `last`, both included. */
@@ -156,6 +157,8 @@ export interface Farm {
   /** Who has an account on every node, in the order of their numbers. */
   readonly users: readonly User[];
   readonly groups: readonly Group[];
+  /** Which accounts of this server are on every node besides; undefined: none. */
+  readonly usersFromServer: ServerUsers | undefined;
   /** Of networks that have none of their own. */
   readonly leaseSeconds: number;
   /** The same. */

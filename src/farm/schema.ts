@@ -13,6 +13,7 @@ import { type FarmOption, type NodeIdentity, nameShape, nfsProcessesMax, type Re
 import { parseClientId, parseRelayId, parseUuid } from './identifiers.ts';
 import { openmosixShape } from './openmosix-setting.ts';
 import { longestSeconds, parseDuration, parseSize } from './quantities.ts';
+import { serverUsersSchema, serverUsersShape } from './server-accounts.ts';
 import { sharedPathFault } from './shared.ts';
 
 function issue(context: z.RefinementCtx, expected: string): never {
@@ -244,6 +245,7 @@ export const farmSchema = z.strictObject({
   ssh_keys: z.array(sshKeySchema).default([]),
   users: usersSchema,
   groups: groupsSchema,
+  users_from_server: serverUsersSchema.optional(),
   networks: z.record(nameSchema, networkShape).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
   profiles: named(profileShape).default({ default: profileShape.parse({}) }),
   nodes: named(nodeShape).default({}),
@@ -264,6 +266,7 @@ export const shapes: Readonly<Record<string, z.ZodObject>> = {
   upload: uploadShape,
   'users.*': userShape,
   'groups.*': groupShape,
+  users_from_server: serverUsersShape,
   'networks.*': networkShape,
   'networks.*.unknown': unknownShape,
   'profiles.*': profileShape,
