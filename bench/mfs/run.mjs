@@ -10,15 +10,18 @@ import { build } from 'esbuild';
 import { networkCommands, startGanesha } from '../nfs/servers.mjs';
 
 const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '3' }, profile: { type: 'string' }, only: { type: 'string', default: 'own,mfs,ganesha' } },
+  options: {
+    rounds: { type: 'string', default: '3' },
+    profile: { type: 'string' },
+    flags: { type: 'string', default: '--lite-mode --max-semi-space-size=1' },
+    only: { type: 'string', default: 'own,mfs,ganesha' },
+  },
 });
 if (process.env.FARM_BENCH_INSIDE === undefined) {
   const inside = ['--net', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child', process.execPath, ...process.argv.slice(1)];
   const { status } = spawnSync('unshare', inside, { stdio: 'inherit', env: { ...process.env, FARM_BENCH_INSIDE: '1' } });
   process.exitCode = status ?? 2;
 } else await compare();
-
-
 
 async function compare() {
   const folder = mkdtempSync(join(tmpdir(), 'farm-mfs-bench-'));
@@ -79,7 +82,8 @@ async function startNode(self, folder) {
     ...{ self, host: addressOf(self), peers: { [other]: addressOf(other) }, top: join(folder, `top${self}`), scratch: join(folder, `state${self}`) },
     ...{ linkPort: 4690, mfsPort: 4680 + self, privileged: false },
   };
-  const flags = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(options.profile, `node${self}`)}`];
+  const flags = options.flags.split(' ').filter((flag) => flag !== '');
+  if (options.profile !== undefined) flags.push('--cpu-prof', `--cpu-prof-dir=${join(options.profile, `node${self}`)}`);
   const child = spawn(process.execPath, [...flags, join(folder, 'node.mjs'), JSON.stringify(settings)], { stdio: ['pipe', 'pipe', 'inherit'] });
   await new Promise((settle, reject) => {
     let said = '';
@@ -90,7 +94,9 @@ async function startNode(self, folder) {
     child.on('exit', (code) => reject(new Error(`node ${self} ended with ${code}: ${said}`)));
   });
   return async () => {
-    const spent = readFileSync(`/proc/${child.pid}/stat`, 'latin1').replace(/^.*\) /, '').split(' ');
+    const spent = readFileSync(`/proc/${child.pid}/stat`, 'latin1')
+      .replace(/^.*\) /, '')
+      .split(' ');
     const resident = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'))?.[1];
     console.log(`node ${self}: ${(Number(spent[11]) + Number(spent[12])) / 100} s of processor time, ${Math.round(resident / 1024)} MiB resident`);
     const ended = new Promise((settle) => child.on('exit', settle));

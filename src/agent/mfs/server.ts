@@ -58,6 +58,8 @@ export interface MfsOptions {
   readonly log: Log;
   /** Where it is mounted; without, it is served only. Mounting needs root. */
   readonly mountPoint?: string;
+  /** Seconds for which this node keeps what it was told of names and attributes. Default 0. */
+  readonly cache?: number;
   /** Of the NFS server, on 127.0.0.1; 0 takes any free one. Default 4662. */
   readonly port?: number;
   /** The file of this program, whose main calls `serveFilesThread` where `isFilesThread`: this node's files get a thread of their own. */
@@ -115,7 +117,10 @@ export async function startMfs(options: MfsOptions): Promise<MfsService> {
     await files.close();
     throw error;
   });
-  const mount = mountPoint === undefined ? undefined : await keepMounted({ at: mountPoint, port: nfs.port, path: exportPath, options: mfsOptions, log });
+  const mount =
+    mountPoint === undefined
+      ? undefined
+      : await keepMounted({ at: mountPoint, port: nfs.port, path: exportPath, options: mfsOptions(options.cache ?? 0), log });
   let closing: Promise<void> | undefined;
   const close = async () => {
     // First, while there is somebody to answer.
