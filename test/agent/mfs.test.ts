@@ -86,6 +86,14 @@ describe('/mfs', () => {
     expect((await world.client.create(world.top, reason)).status).toBe(PERM);
   });
 
+  test('lists nodes without handles, so that a kernel which keeps those of a listing looks the node itself up', async () => {
+    const { entries } = await world.client.readdirplus(world.top);
+    const withHandles = entries.filter(({ handle }) => handle !== undefined).map(({ name }) => name);
+    expect(withHandles.sort()).toEqual(['.', '..', 'here', 'home', 'lastexec', 'magic', 'selected']);
+    expect(entries.map(({ name }) => name)).toContain('2');
+    expect((await world.client.readdirplus(await node(2))).status).toBe(OK);
+  });
+
   test('has no other names, and nobody makes any', async () => {
     for (const name of ['4', '02', 'other', '99999']) expect((await world.client.lookup(world.top, name)).status).toBe(NOENT);
     expect((await world.client.mkdir(world.top, 'x', {})).status).toBe(PERM);

@@ -91,7 +91,10 @@ export async function startMfs(options: MfsOptions): Promise<MfsService> {
   });
   const others = waysToOthers(options);
   const tree = new LiveTree(mfsTop(self, members), layout, systemClock);
-  const served = { tree, access: openAccess, joined: mfsJoined };
+  const plain = { tree, access: openAccess, joined: mfsJoined };
+  // A listing with handles (READDIRPLUS) has none for nodes: theirs come by looking the name up, which the relay answers.
+  const isNode = (name: string): boolean => members().some(({ id }) => String(id) === name);
+  const served = { ...plain, crossing: (_top: number, name: string) => (isNode(name) ? { ...plain, owner: topOwner } : undefined) };
   const exports: NfsExports = {
     mount: (client, path) => (client === loopback && path === exportPath ? { ...served, owner: topOwner } : undefined),
     view: (owner, generation, client) => (owner === topOwner && generation === layout && client === loopback ? served : undefined),
