@@ -12,7 +12,7 @@ export interface MfsMember {
  * The descriptor on which a process holds the directory of the node that it has selected: kept over fork(2) and execve(2), as openMosix' /proc/self/selected was.
  * Below the 1024 that a process may have by default, and above what programs get to by themselves: an accident must not select a node.
  */
-export const selectedDescriptor = 511;
+const selectedDescriptor = 511;
 
 /** Shown by `ls -l`; there is no such name, so whoever opens it hears ENOENT, and whoever creates it EPERM. */
 const lastexecReason = 'unknown: Linux tells no file system which process asks, docs mfs.md';
