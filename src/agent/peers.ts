@@ -10,6 +10,8 @@ import { type Migration, type MigrationOptions, startMigration } from './migrati
 export interface PeersOptions extends Omit<MigrationOptions, 'link' | 'rootOf' | 'image'> {
   /** This program's file. */
   readonly program: string | undefined;
+  /** Seconds for which /mfs keeps names and attributes. */
+  readonly mfsCache: number;
 }
 
 export interface Peers {
@@ -19,7 +21,7 @@ export interface Peers {
 }
 
 /** Throws `FarmError` `link.port`. Without criu, or without an NFS client, the rest works, and the log says what does not. */
-export async function startPeers({ program, ...options }: PeersOptions): Promise<Peers> {
+export async function startPeers({ program, mfsCache, ...options }: PeersOptions): Promise<Peers> {
   const { self, table, state, keys, map, refuse, log } = options;
   const link = await startLink({ self, map, keys, refuse, log });
   let migration: Migration | undefined;
@@ -29,7 +31,7 @@ export async function startPeers({ program, ...options }: PeersOptions): Promise
       return { id, isUp: id === self.id || member?.state === 'alive' || member?.state === 'suspect', nomfs: (member?.facts?.flags ?? noFlags).nomfs };
     });
   const mfs = await startMfs({
-    ...{ self: self.id, link, members, nomfs: () => state.get().flags.nomfs, key: keys()[0], log, mountPoint: mfsPlace },
+    ...{ self: self.id, link, members, nomfs: () => state.get().flags.nomfs, key: keys()[0], log, mountPoint: mfsPlace, cache: mfsCache },
     ...(program === undefined ? {} : { program }),
   }).catch((error: unknown) => {
     log('error', 'mfs.absent', { reason: sentence(error) });

@@ -6,6 +6,8 @@ export const openmosixShape = z.strictObject({
   migrate: z.boolean().optional(),
   block: z.boolean().optional(),
   mfs: z.boolean().optional(),
+  /** Seconds. */
+  mfs_cache: z.int().min(0).max(60).optional(),
   /** A Pentium III of 1 GHz has 10000. */
   speed: z
     .int()
@@ -30,6 +32,7 @@ export function openmosixLines({
   migrate,
   block,
   mfs,
+  mfs_cache: cache,
   speed,
   gateways,
   discover,
@@ -39,6 +42,7 @@ export function openmosixLines({
     ...line('MIGRATE', migrate === undefined ? undefined : yesNo(migrate)),
     ...line('BLOCK', block === undefined ? undefined : yesNo(block)),
     ...line('MFS', mfs === undefined ? undefined : yesNo(mfs)),
+    ...line('MFSCACHE', cache),
     ...line('NODESPEED', speed),
     ...line('MOSGATES', gateways),
     ...line('AUTODISC', discover === undefined ? undefined : Number(discover)),

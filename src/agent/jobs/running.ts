@@ -1,5 +1,5 @@
 // A job that runs here: its streams, its end, its signals, and its departure in rounds of pages and a last dump.
-import { watch } from 'node:fs';
+import { readFileSync, watch } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -78,13 +78,9 @@ export class Job implements RunningJob {
   }
 
   async usage(): Promise<Usage> {
-    const pids = (await this.body.cgroup.pids()).filter((pid) => pid !== this.pid);
-    const statuses = await Promise.all(pids.map((pid) => textOf(`/proc/${pid}/status`)));
-    return {
-      cpuTime: await this.body.cgroup.cpuTime(),
-      memory: statuses.reduce((sum, status) => sum + parseMemory(status), 0),
-      processes: pids.length,
-    };
+    const { pids: all, cpuTime } = this.body.cgroup.look();
+    const pids = all.filter((pid) => pid !== this.pid);
+    return { cpuTime, memory: pids.reduce((sum, pid) => sum + parseMemory(statusOf(pid)), 0), processes: pids.length };
   }
 
   async obstacles(): Promise<readonly Obstacle[]> {
@@ -242,6 +238,16 @@ async function fileIn(directory: string, name: string, given: () => boolean): Pr
     }
   } finally {
     watcher.close();
+  }
+}
+
+/** Empty for a process that has ended. Synchronously: proc_pid_status(5) waits for nobody, as maps or cmdline might. */
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes(systemCode(error) ?? '')) return '';
+    throw error;
   }
 }
 
