@@ -237,6 +237,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
         ...{
           self: { id, address },
           agentVersion,
+          precopy: config.precopy,
           incarnation: state.get().incarnation,
           map: () => file.map,
           keys: () => key.keys,

@@ -1,0 +1,31 @@
+// Whether what goes to another node is deflated: both ways are tried in turn, and the faster one goes on for a while. Nothing has to be known of the network.
+
+/** Bytes that each way is tried with: some tenths of a second on Fast Ethernet, more than what the kernel takes in at once. */
+const trial = 4 * 2 ** 20;
+/** Then so many the better way, before the other is tried anew: memory is not the same everywhere. */
+const longRun = 64 * 2 ** 20;
+/** Deflating takes processor time that others may want, so it has to be faster by a tenth. */
+const worth = 1.1;
+
+type Way = 'deflated' | 'plain';
+
+export interface Weighing {
+  readonly way: Way;
+  /** Bytes that go this way before it is thought over. */
+  readonly length: number;
+  /** Bytes a ms of those that were tried. */
+  readonly rates: Readonly<Partial<Record<Way, number>>>;
+}
+
+export const notWeighed: Weighing = { way: 'deflated', length: trial, rates: {} };
+
+/** After such a stretch: `plain` bytes that went as `sent`, in `spent` ms, the network's part included. */
+export function weighed({ way, length, rates }: Weighing, { plain, sent, spent }: { plain: number; sent: number; spent: number }): Weighing {
+  // What does not shrink is taken in by the network's buffers at first, as if it had gone.
+  const rate = way === 'deflated' && sent * worth > plain ? 0 : plain / Math.max(1, spent);
+  const other = way === 'plain' ? 'deflated' : 'plain';
+  const { [other]: otherRate } = rates;
+  if (otherRate === undefined || length === longRun) return { way: other, length: trial, rates: { [way]: rate } };
+  const isBetter = way === 'deflated' ? rate > otherRate * worth : rate * worth >= otherRate;
+  return { way: isBetter ? way : other, length: longRun, rates: { [way]: rate, [other]: otherRate } };
+}
