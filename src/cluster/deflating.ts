@@ -17,11 +17,12 @@ export interface Weighing {
   readonly rates: Readonly<Partial<Record<Way, number>>>;
 }
 
-export const notWeighed: Weighing = { way: 'deflated', length: trial, rates: {} };
+/** What is small goes as it is: deflating it takes longer than sending it on most networks, and the job stands still meanwhile. */
+export const notWeighed: Weighing = { way: 'plain', length: trial, rates: {} };
 
 /** After such a stretch: `plain` bytes that went as `sent`, in `spent` ms, the network's part included. */
 export function weighed({ way, length, rates }: Weighing, { plain, sent, spent }: { plain: number; sent: number; spent: number }): Weighing {
-  // What does not shrink is taken in by the network's buffers at first, as if it had gone.
+  // What does not shrink gains nothing, whatever the clock says.
   const rate = way === 'deflated' && sent * worth > plain ? 0 : plain / Math.max(1, spent);
   const other = way === 'plain' ? 'deflated' : 'plain';
   const { [other]: otherRate } = rates;

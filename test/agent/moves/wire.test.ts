@@ -179,6 +179,10 @@ describe('deflating', () => {
     expect(again).toMatchObject({ way: 'deflated', length: trial });
     expect(weighed(again, text).way).toBe('deflated');
   });
+
+  test('is not tried with what is small', () => {
+    expect(notWeighed.way).toBe('plain');
+  });
 });
 
 describe('one more round of pre-copy', () => {
