@@ -15,18 +15,24 @@ import { openDriver } from '../../src/agent/moves/driver.ts';
 import { noWishes } from '../../src/agent/moves/wire.ts';
 import { ipv4 } from '../../src/base/addresses.ts';
 
-const [id = '1', cgroups = ''] = process.argv.slice(2);
+/** Its number, the network's part of the addresses, and a cgroup. */
+const [id = '1', network = '', cgroups = ''] = process.argv.slice(2);
 const self = Number(id);
-const addresses = new Map([1, 2].map((node) => [node, ipv4(`10.97.0.${node}`)]));
+const addresses = new Map([1, 2].map((node) => [node, ipv4(`${network}${node}`)]));
 const peerPort = 7000;
+/** Beside the node's agent, if it has one. */
+const linkPort = 7001;
 const peerImages = '/run/peer-images';
+/** MB/s of TCP payload. */
+const gigabit = 118;
 const now = () => performance.now();
 const log = (_level: string, event: string, fields: object = {}): void => void process.stderr.write(`${self} ${event} ${JSON.stringify(fields)}\n`);
 
 const link = await startLink({
-  self: { id: self, address: ipv4(`10.97.0.${self}`) },
+  self: { id: self, address: ipv4(`${network}${self}`) },
   map: () => ({ addresses, ids: new Map([...addresses].map(([node, address]) => [address, node])) }),
   keys: () => [Buffer.from('k'.repeat(64))],
+  port: linkPort,
   refuse: (reason, from, why) => log('warn', 'refused', { reason, from, why }),
   log,
 });
@@ -51,6 +57,12 @@ const driver = openDriver({
   onMoved: (_job, _to, figures) => moved(figures),
 });
 setInterval(() => driver.tick(), 1000).unref();
+
+/** Whether this kernel tells which pages a program has written: without, there is no pre-copy. */
+const tracks = await run('criu', ['check', '--feature', 'mem_dirty_track']).then(
+  () => true,
+  () => false,
+);
 
 let count = 0;
 
@@ -91,7 +103,8 @@ const orders: Readonly<Record<string, (...words: string[]) => Promise<object>>> 
     if (mine !== undefined) mine.memory = (await job.usage()).memory;
     return { job: spec.id, rate };
   },
-  async move(job = '', withPrecopy = 'yes') {
+  async move(withPrecopy = 'yes') {
+    const [job = ''] = jobs.keys();
     precopy = withPrecopy === 'yes';
     const done = new Promise<MoveFigures | undefined>((resolve) => {
       moved = resolve;
@@ -105,7 +118,8 @@ const orders: Readonly<Record<string, (...words: string[]) => Promise<object>>> 
     if (figures === undefined) throw new Error(jobs.get(job)?.failure ?? 'it stayed');
     return figures;
   },
-  async end() {
+  async end(everywhere = 'yes') {
+    if (everywhere === 'yes') await (await askPeer('end')).hear('done');
     for (const { job } of jobs.values()) {
       await job.signal('SIGKILL');
       await job.ended;
@@ -121,6 +135,23 @@ const orders: Readonly<Record<string, (...words: string[]) => Promise<object>>> 
     socket.end();
     await hear('done');
     return { ms: now() - began };
+  },
+  /** MiB, kind, MB/s or `part`: one size every way, with the link before and after it. `part`: as much of what the link carries as 10 MB/s are of Gigabit Ethernet. */
+  async compare(size = '', kind = '', rate = '') {
+    const megabytes = Math.min(256, Math.max(32, Number(size)));
+    const before = megabytes / (await timed('link', megabytes));
+    const writes = rate === 'part' ? (before * 1000 * 10) / gigabit : Number(rate);
+    const words = [size, kind, writes.toFixed(2)];
+    const ways: Record<string, object | undefined> = {};
+    for (const way of ['yes', 'no'] as const) {
+      if (way === 'yes' && !tracks) continue;
+      const begun = await asked('start', ...words);
+      ways[way === 'yes' ? 'precopy' : 'plain'] = { ...begun, ...(await asked('move', way)) };
+      await asked('end');
+    }
+    const byHand = await asked('peer', ...words);
+    const after = megabytes / (await timed('link', megabytes));
+    return { size: Number(size), kind, writes, link: [before * 1000, after * 1000], ...ways, byHand };
   },
   /** MiB, kind, MB/s: the same job without farm, moved by criu dump, tar over plain TCP, criu restore. */
   async peer(...words) {
@@ -145,6 +176,18 @@ const orders: Readonly<Record<string, (...words: string[]) => Promise<object>>> 
   },
 };
 
+function asked(what: string, ...words: string[]): Promise<object> {
+  const order = orders[what];
+  if (order === undefined) throw new Error(`no order ${what}`);
+  return order(...words);
+}
+
+async function timed(what: string, megabytes: number): Promise<number> {
+  const began = now();
+  await asked(what, String(megabytes));
+  return now() - began;
+}
+
 async function run(program: string, args: readonly string[]): Promise<void> {
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const [status] = await once(child, 'exit');
@@ -152,7 +195,7 @@ async function run(program: string, args: readonly string[]): Promise<void> {
 }
 
 async function askPeer(kind: string): Promise<{ readonly socket: Socket; hear(word: string): Promise<void> }> {
-  const socket = connect({ host: `10.97.0.${3 - self}`, port: peerPort, allowHalfOpen: true, noDelay: true });
+  const socket = connect({ host: `${network}${3 - self}`, port: peerPort, allowHalfOpen: true, noDelay: true });
   await once(socket, 'connect');
   const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
   const hear = async (word: string): Promise<void> => {
@@ -167,6 +210,11 @@ async function askPeer(kind: string): Promise<{ readonly socket: Socket; hear(wo
 async function servePeer(socket: Socket): Promise<void> {
   const [kind] = await once(socket, 'data');
   socket.write('ready\n');
+  if (String(kind) === 'end') {
+    await asked('end', 'no');
+    socket.end('done\n');
+    return;
+  }
   if (String(kind) === 'link') {
     for await (const chunk of socket.iterator({ destroyOnReturn: false })) void chunk;
     socket.end('done\n');
@@ -188,14 +236,14 @@ async function servePeer(socket: Socket): Promise<void> {
 createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
   socket.on('error', () => {});
   servePeer(socket).catch((error: unknown) => socket.end(`failed ${String(error)}\n`));
-}).listen(peerPort, `10.97.0.${self}`);
+}).listen(peerPort, `${network}${self}`);
 
 const answer = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
 answer({ ready: true });
 for await (const line of createInterface({ input: process.stdin })) {
   const { what, words } = JSON.parse(line) as Order;
   try {
-    answer((await orders[what]?.(...words)) ?? { error: `no order ${what}` });
+    answer(await asked(what, ...words));
   } catch (error) {
     answer({ error: String(error) });
   }

@@ -237,7 +237,6 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
         ...{
           self: { id, address },
           agentVersion,
-          precopy: config.precopy,
           incarnation: state.get().incarnation,
           map: () => file.map,
           keys: () => key.keys,

@@ -43,7 +43,6 @@ export interface MigrationOptions {
   readonly self: { readonly id: number; readonly address: Ipv4 };
   readonly agentVersion: string;
   readonly incarnation: number;
-  readonly precopy: boolean;
   readonly map: () => ClusterMap;
   readonly keys: () => readonly [Buffer, ...Buffer[]];
   readonly table: MemberTable;
@@ -86,7 +85,7 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
     return { flags, cpus: sampler.cpus(), speed: speed?.value ?? 1, ...sampler.work(), memory, memoryPressure: measures?.pressure.memory ?? 0 };
   };
   const started = startMoves({
-    ...{ self: self.id, incarnation: options.incarnation, link, engine, versions, machine, now, log, precopy: options.precopy },
+    ...{ self: self.id, incarnation: options.incarnation, link, engine, versions, machine, now, log },
     attach(job, from) {
       if (deputies === undefined) throw new FarmError('migration.absent', 'the agent is still starting');
       return deputies.attach(job, from);

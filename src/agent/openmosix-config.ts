@@ -9,8 +9,6 @@ export interface NodeConfig {
   readonly id: number | undefined;
   /** MIGRATE, BLOCK, MFS, NODESPEED and MOSGATES. */
   readonly initial: Partial<KeptState>;
-  /** PRECOPY=no: a job stands still for all of its move. */
-  readonly precopy: boolean;
 }
 
 /** Throws `FarmError` `config.invalid`. */
@@ -22,7 +20,6 @@ export function readNodeConfig(config: ReadonlyMap<string, string>): NodeConfig 
   const initial = { flags, gateways };
   return {
     id: number(config, 'MYOMID', nodeIdMax),
-    precopy: !says('PRECOPY', 'no'),
     initial: speed === undefined ? initial : { ...initial, speed: { value: speed, hardware: '', set: true } },
   };
 }

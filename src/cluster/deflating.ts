@@ -3,7 +3,7 @@
 /** Bytes that each way is tried with: some tenths of a second on Fast Ethernet, more than what the kernel takes in at once. */
 const trial = 4 * 2 ** 20;
 /** Then so many the better way, before the other is tried anew: memory is not the same everywhere. */
-const longRun = 64 * 2 ** 20;
+const longRun = 256 * 2 ** 20;
 /** Deflating takes processor time that others may want, so it has to be faster by a tenth. */
 const worth = 1.1;
 
@@ -19,6 +19,11 @@ export interface Weighing {
 
 /** What is small goes as it is: deflating it takes longer than sending it on most networks, and the job stands still meanwhile. */
 export const notWeighed: Weighing = { way: 'plain', length: trial, rates: {} };
+
+/** Whether the stretch is over before its end: what does not shrink at once is not deflated any longer. */
+export function isOver({ way, length }: Weighing, { plain, sent }: { plain: number; sent: number }): boolean {
+  return plain >= length || (way === 'deflated' && sent * worth > plain);
+}
 
 /** After such a stretch: `plain` bytes that went as `sent`, in `spent` ms, the network's part included. */
 export function weighed({ way, length, rates }: Weighing, { plain, sent, spent }: { plain: number; sent: number; spent: number }): Weighing {

@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import { FarmError, WireError } from '../../base/errors.ts';
-import { type Weighing, weighed } from '../../cluster/deflating.ts';
+import { isOver, type Weighing, weighed } from '../../cluster/deflating.ts';
 
 const headBytes = 5;
 const ready = 0x06;
@@ -105,7 +105,7 @@ async function pumpOut(from: Socket, to: Duplex, carried: Carried, weighing: { n
       carried.sent += headBytes + body.length;
       window.plain += bytes.length;
       window.sent += body.length;
-      if (window.plain < weighing.now.length) continue;
+      if (!isOver(weighing.now, window)) continue;
       weighing.now = weighed(weighing.now, { ...window, spent: clock() - window.began });
       window = { plain: 0, sent: 0, began: clock() };
     }
@@ -154,43 +154,40 @@ export async function receivePages(link: Duplex, port: number): Promise<void> {
 /** The bytes in a stream of frames, what is plain as it comes. Throws `WireError` `frame`. */
 export async function* frames(link: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let held: Buffer = Buffer.alloc(0);
-  /** Of a plain frame, what is still to come; of a deflated one, how long it is and its parts so far. */
-  let plain = 0;
-  let deflated: { readonly length: number; readonly parts: Buffer[]; got: number } | undefined;
+  let frame: Frame | undefined;
   for await (const chunk of link) {
     let rest = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-    held = Buffer.alloc(0);
-    while (rest.length > 0) {
-      if (plain === 0 && deflated === undefined) {
-        if (rest.length < headBytes) {
-          held = rest;
-          break;
-        }
-        const kind = rest.readUInt8();
-        const length = rest.readUInt32BE(1);
-        if (kind > 1 || length > frameMax * 2) throw new WireError('frame', 0, `kind ${kind} with ${length} bytes`);
-        if (kind === 0) plain = length;
-        else deflated = { length, parts: [], got: 0 };
+    while (frame !== undefined || rest.length >= headBytes) {
+      if (frame === undefined) {
+        frame = frameOf(rest);
         rest = rest.subarray(headBytes);
-        if (length > 0 || kind === 0) continue;
       }
-      if (deflated === undefined) {
-        const body = rest.subarray(0, plain);
-        plain -= body.length;
-        rest = rest.subarray(body.length);
-        yield body;
-        continue;
-      }
-      const part = rest.subarray(0, deflated.length - deflated.got);
-      deflated.parts.push(part);
-      deflated.got += part.length;
-      rest = rest.subarray(part.length);
-      if (deflated.got < deflated.length) continue;
-      yield await opened(Buffer.concat(deflated.parts));
-      deflated = undefined;
+      const body = rest.subarray(0, frame.left);
+      rest = rest.subarray(body.length);
+      frame.left -= body.length;
+      if (frame.parts === undefined) yield body;
+      else frame.parts.push(body);
+      if (frame.left > 0) break;
+      if (frame.parts !== undefined) yield await opened(Buffer.concat(frame.parts));
+      frame = undefined;
     }
+    held = rest;
   }
-  if (held.length > 0 || plain > 0 || deflated !== undefined) throw new WireError('frame', 0, 'ends within a frame');
+  if (held.length > 0 || frame !== undefined) throw new WireError('frame', 0, 'ends within a frame');
+}
+
+interface Frame {
+  /** Bytes that are still to come. */
+  left: number;
+  /** Of a deflated one, so far. */
+  readonly parts: Buffer[] | undefined;
+}
+
+function frameOf(head: Buffer): Frame {
+  const kind = head.readUInt8();
+  const length = head.readUInt32BE(1);
+  if (kind > 1 || length > frameMax * 2) throw new WireError('frame', 0, `kind ${kind} with ${length} bytes`);
+  return { left: length, parts: kind === 0 ? undefined : [] };
 }
 
 async function opened(body: Buffer): Promise<Buffer> {

@@ -11,7 +11,7 @@ import { frames } from '../../../src/agent/moves/tunnel.ts';
 import { mismatch, parseFeatures } from '../../../src/agent/moves/versions.ts';
 import { noWishes, readLuggage, readPositions, readSaid, readWord } from '../../../src/agent/moves/wire.ts';
 import { FarmError, WireError } from '../../../src/base/errors.ts';
-import { notWeighed, weighed } from '../../../src/cluster/deflating.ts';
+import { isOver, notWeighed, weighed } from '../../../src/cluster/deflating.ts';
 import { noFlags } from '../../../src/cluster/entry.ts';
 import { anotherRound } from '../../../src/cluster/precopy.ts';
 import { jobSpec } from '../../support/fake-engine.ts';
@@ -178,6 +178,13 @@ describe('deflating', () => {
     const again = weighed(afterNoise, noise);
     expect(again).toMatchObject({ way: 'deflated', length: trial });
     expect(weighed(again, text).way).toBe('deflated');
+  });
+
+  test('ends as soon as nothing shrinks', () => {
+    const trying = { way: 'deflated', length: 4 * 2 ** 20, rates: {} } as const;
+    expect(isOver(trying, { plain: 1000, sent: 999 })).toBe(true);
+    expect(isOver(trying, { plain: 1000, sent: 500 })).toBe(false);
+    expect(isOver(notWeighed, { plain: 1000, sent: 1000 })).toBe(false);
   });
 
   test('is not tried with what is small', () => {
