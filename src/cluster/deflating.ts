@@ -2,10 +2,10 @@
 
 /** Bytes that each way is tried with: some tenths of a second on Fast Ethernet, more than what the kernel takes in at once. */
 const trial = 4 * 2 ** 20;
-/** Then so many the better way, before the other is tried anew: memory is not the same everywhere. */
-const longRun = 256 * 2 ** 20;
-/** Deflating takes processor time that others may want, so it has to be faster by a tenth. */
-const worth = 1.1;
+/** Then so many the better way, before the other is tried anew: memory is not the same everywhere. A busy moment can make deflating look good; that is not believed for long. */
+const longRuns = { plain: 256 * 2 ** 20, deflated: 32 * 2 ** 20 } as const;
+/** Deflating takes processor time that others may want, so it has to be clearly faster. */
+const worth = 1.2;
 
 type Way = 'deflated' | 'plain';
 
@@ -31,7 +31,8 @@ export function weighed({ way, length, rates }: Weighing, { plain, sent, spent }
   const rate = way === 'deflated' && sent * worth > plain ? 0 : plain / Math.max(1, spent);
   const other = way === 'plain' ? 'deflated' : 'plain';
   const { [other]: otherRate } = rates;
-  if (otherRate === undefined || length === longRun) return { way: other, length: trial, rates: { [way]: rate } };
+  if (otherRate === undefined || length > trial) return { way: other, length: trial, rates: { [way]: rate } };
   const isBetter = way === 'deflated' ? rate > otherRate * worth : rate * worth >= otherRate;
-  return { way: isBetter ? way : other, length: longRun, rates: { [way]: rate, [other]: otherRate } };
+  const next = isBetter ? way : other;
+  return { way: next, length: longRuns[next], rates: { [way]: rate, [other]: otherRate } };
 }
