@@ -24,8 +24,6 @@ export interface DriverOptions {
   readonly jobs: HostedJobs;
   readonly versions: Versions;
   readonly verdict: (from: number, offered: Offered) => RefusalReason | undefined;
-  /** Bytes a second that a move gets; measured by those that were. */
-  readonly bandwidth: () => number;
   readonly precopy: boolean;
   readonly now: () => number;
   readonly fault: Fault;
@@ -119,7 +117,7 @@ export function openDriver(options: DriverOptions): Driver {
       return;
     }
     const departure = depart({
-      ...{ link, to, move, hosted, now, fault, bandwidth: options.bandwidth(), precopy: options.precopy },
+      ...{ link, to, move, hosted, now, fault, precopy: options.precopy },
       onFailed(why) {
         reasons.set(to, why);
         if (isCurrent(to, move)) apply({ kind: 'failed', to });
@@ -344,6 +342,6 @@ function refusalText(node: number, why: RefusalReason): string {
   return `node ${node} ${refusals[why]}`;
 }
 
-function rounded({ total, frozen, rounds, plain, sent }: MoveFigures): Record<string, number> {
-  return { ms: Math.round(total), frozen: Math.round(frozen), rounds, bytes: plain, sent };
+function rounded({ total, frozen, rounds, plain, sent, parts }: MoveFigures): Record<string, unknown> {
+  return { ms: Math.round(total), frozen: Math.round(frozen), rounds, bytes: plain, sent, parts };
 }

@@ -86,7 +86,6 @@ export function startMoves(options: MovesOptions): Moves {
   const driver = openDriver({
     ...{ self, incarnation: options.incarnation, link, engine, attach: options.attach, jobs, versions: options.versions, now, log },
     verdict: (from, offered) => admit(own(), ruleJobs(), driver.underWay(), from, offered),
-    bandwidth: () => bandwidth,
     precopy: options.precopy ?? true,
     fault: options.fault ?? (() => {}),
     policy: options.policy ?? 'run',
