@@ -245,7 +245,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
           state,
           sampler,
         },
-        ...{ measures: () => measures, program: process.argv[1], refuse: count, log },
+        ...{ server: settings.server, homeLost: config.homeLost, measures: () => measures, program: process.argv[1], refuse: count, log },
       });
     } catch (error) {
       log('warn', 'link.absent', { reason: sentence(error), hint: error instanceof FarmError ? error.hint : undefined });

@@ -9,6 +9,8 @@ export interface NodeConfig {
   readonly id: number | undefined;
   /** MIGRATE, BLOCK, MFS, NODESPEED and MOSGATES. */
   readonly initial: Partial<KeptState>;
+  /** HOMELOST: what this node does for jobs whose home is lost, of which there are checkpoints. */
+  readonly homeLost: 'kill' | 'restart';
 }
 
 /** Throws `FarmError` `config.invalid`. */
@@ -20,6 +22,7 @@ export function readNodeConfig(config: ReadonlyMap<string, string>): NodeConfig 
   const initial = { flags, gateways };
   return {
     id: number(config, 'MYOMID', nodeIdMax),
+    homeLost: says('HOMELOST', 'restart') ? 'restart' : 'kill',
     initial: speed === undefined ? initial : { ...initial, speed: { value: speed, hardware: '', set: true } },
   };
 }

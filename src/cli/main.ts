@@ -10,6 +10,7 @@ import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
 import { imageCommand } from './image.ts';
 import { initCommand } from './init.ts';
+import { jobCommand } from './job.ts';
 import { labCommand } from './lab.ts';
 import { leasesCommand } from './leases.ts';
 import { logCommand } from './log.ts';
@@ -47,6 +48,7 @@ for (const add of [
   topCommand,
   logCommand,
   ctlCommand,
+  jobCommand,
   bootCommand,
   powerCommand,
   sshCommand,

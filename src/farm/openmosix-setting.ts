@@ -14,6 +14,7 @@ export const openmosixShape = z.strictObject({
     .optional(),
   gateways: z.int().min(0).max(2).optional(),
   discover: z.boolean().optional(),
+  home_lost: z.enum(['kill', 'restart']).optional(),
 });
 
 export type OpenmosixSetting = Readonly<z.output<typeof openmosixShape>>;
@@ -33,6 +34,7 @@ export function openmosixLines({
   speed,
   gateways,
   discover,
+  home_lost: homeLost,
 }: OpenmosixSetting): readonly { readonly key: string; readonly value: string }[] {
   const line = (key: string, value: string | number | undefined) => (value === undefined ? [] : [{ key, value: String(value) }]);
   return [
@@ -42,5 +44,6 @@ export function openmosixLines({
     ...line('NODESPEED', speed),
     ...line('MOSGATES', gateways),
     ...line('AUTODISC', discover === undefined ? undefined : Number(discover)),
+    ...line('HOMELOST', homeLost),
   ];
 }
