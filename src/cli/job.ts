@@ -193,7 +193,8 @@ async function order<Answer>(directory: string, question: JobOrder): Promise<Ans
     asked.on('error', (error) => reject(systemCode(error) === 'ECONNREFUSED' ? absent : error));
     asked.end(JSON.stringify(question));
   });
-  const answer = JSON.parse(text) as { readonly ok: Answer } | { readonly error: { readonly code: string; readonly message: string; readonly hint?: string } };
-  if ('ok' in answer) return answer.ok;
-  throw new FarmError(answer.error.code, answer.error.message, answer.error.hint);
+  const told = JSON.parse(text) as { readonly ok: Answer } | { readonly error: { readonly code: string; readonly message: string; readonly hint?: string } };
+  if ('ok' in told) return told.ok;
+  const { error: reply } = told;
+  throw new FarmError(reply.code, reply.message, reply.hint);
 }

@@ -88,7 +88,7 @@ export function restorer(options: RestoringOptions): Restoring {
         if (text(await ask('job.holds'), 'holds') !== 'none') throw runs(id, node);
       } catch (error) {
         if (!(error instanceof FarmError) || !error.code.startsWith('link.')) throw error;
-        log('info', 'job.unasked', { node, name: 'job.holds', reason: sentence(error) });
+        log('debug', 'job.unasked', { node, name: 'job.holds', reason: sentence(error) });
       }
     }
   }
