@@ -58,6 +58,8 @@ export interface MigrationOptions {
   /** The farm's server, which has the place for checkpoints. */
   readonly server: string;
   readonly homeLost: 'kill' | 'restart';
+  /** Where checkpoints are kept. By default the server's directory for them. */
+  readonly checkpointsAt?: () => Promise<string>;
   /** Flags or guests have changed: tell the cluster. */
   readonly tell: () => void;
   readonly refuse: (reason: string, from: string, detail: string) => void;
@@ -131,7 +133,8 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
     ...{ self: self.id, server: options.server, homeLost: options.homeLost, link, engine, versions, now, log, jobs: started.jobs, deputies: current },
     admit: (spec) => started.admit(spec),
     take: (job, attached, luggage) => started.takeBack(job, attached, luggage),
-    place: ({ spec, options: wishes }) => started.place(spec, wishes),
+    best: ({ spec, options: wishes }) => started.place(spec, wishes),
+    ...(options.checkpointsAt === undefined ? {} : { place: options.checkpointsAt }),
     others: () => [...table.members.values()].filter(({ id, state: is }) => id !== self.id && is === 'alive').map(({ id }) => id),
     changed: (id) => started.tellAgain(id),
   });
