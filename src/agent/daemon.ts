@@ -5,13 +5,14 @@ import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { Facts, Measures } from '../cluster/entry.ts';
-import { expandMap, subnetWarnings } from '../cluster/nodes.ts';
+import { expandMap } from '../cluster/nodes.ts';
 import { type AgentReport, reportMembers, reportSeen, type Stage } from '../cluster/report.ts';
 import { type RunningDiscovery, startDiscovery } from './discovery.ts';
-import { absent, fileStamp, findMap, type MapFile, mapStamp, readKeyFile, readMapFile } from './files.ts';
+import type { MapFile } from './files.ts';
+import { type FollowedMap, followKey, followMap } from './followed.ts';
 import { startHpc } from './hpc/server.ts';
 import { hpcSource } from './hpc-source.ts';
-import { identify, localNetworks, type Self } from './identity.ts';
+import { identify, type Self } from './identity.ts';
 import { chooseMap, tablePath } from './map-source.ts';
 import { type Membership, startMembership } from './member.ts';
 import { readNodeConfig } from './openmosix-config.ts';
@@ -41,7 +42,7 @@ export interface Agent {
 
 /** Starts the agent. Throws the `FarmError`s of its files, of `identify` and of its sockets. */
 export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
-  let key = await readKeyFile(settings.keyPath);
+  const key = await followKey(settings.keyPath, log);
   const config = readNodeConfig(settings.config);
   const chosen = await chooseMap(settings, log);
   const state = await openState(settings.stateDirectory, config.initial, log);
@@ -51,7 +52,6 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   let stage: Stage = 'agent';
   let system = 'unknown';
   const refused: Record<string, number> = {};
-  let looking = false;
   let shown = 0;
   const ending = new AbortController();
   let fail: (error: FarmError) => void = () => {};
@@ -65,6 +65,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   let peers: Peers | undefined;
   let reporter: Reporter | undefined;
   let discovery: RunningDiscovery | undefined;
+  let followed: FollowedMap | undefined;
   if (chosen === undefined) {
     discovery = await startDiscovery({
       ...settings.discover,
@@ -74,7 +75,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
       id: config.id ?? state.get().discoveredId,
       keys: () => key.keys,
       alive: (id) => membership?.table.liveAt.has(id) === true,
-      onChange: () => takeMap(discovered()),
+      onChange: () => followed?.take(discovered()),
       onRenumber(id) {
         state.set({ discoveredId: id });
         restart(`another machine has our id, and had it first: this one becomes node ${id}`);
@@ -83,14 +84,21 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
       log,
     });
   }
-  let file = chosen ?? discovered();
+  const file = chosen ?? discovered();
   const self = discovery ?? (file.entries.length === 0 ? undefined : identify(file.map, settings, file.path, config.id));
-  logMap(file, log);
+  const map = followMap({
+    ...{ settings, file, self, configured: config.id, isDiscovering: discovery !== undefined, fail, log },
+    onMap() {
+      membership?.mapChanged();
+      reporter?.poke();
+    },
+  });
+  followed = map;
 
   if (self !== undefined) {
     membership = await startMembership({
       ...{ cluster: settings.cluster, port: settings.clusterPort, interval: settings.interval, self, incarnation: state.get().incarnation },
-      ...{ map: () => file.map, keys: () => key.keys, facts: freshFacts, refuse: count, onChange: () => reporter?.poke(), log },
+      ...{ map: () => map.file.map, keys: () => key.keys, facts: freshFacts, refuse: count, onChange: () => reporter?.poke(), log },
     }).catch(async (error: unknown) => {
       await discovery?.stop();
       throw error;
@@ -101,17 +109,17 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
     throw error;
   });
   if (self !== undefined) {
-    const nodes = file.map.addresses.size;
+    const nodes = map.file.map.addresses.size;
     log('info', 'agent.started', { name: settings.name, id: self.id, address: self.address, cluster: settings.cluster, nodes });
     const to = { server: settings.server, port: settings.serverPort };
     const hpcPlace = settings.hpc?.mountPoint ?? '';
     const incarnation = () => membership?.table.incarnation ?? 0;
     const answered = orderTaker({ ...to, node: self.id, incarnation, keys: () => key.keys, hpc: hpcPlace, log });
     reporter = startReporter({ ...to, interval: settings.reportInterval, report: () => currentReport(self), answered, log });
-  } else log('info', 'agent.apart', { name: settings.name, file: file.path });
+  } else log('info', 'agent.apart', { name: settings.name, file: map.file.path });
   const joining = self === undefined || membership === undefined ? undefined : beginPeers(self, membership);
   const hpc = await serveHpc();
-  const looks = setInterval(() => void look(), settings.reportInterval);
+  const looks = setInterval(look, settings.reportInterval);
   watchSystem((word) => {
     log('info', 'system.state', { state: word });
     system = word;
@@ -137,87 +145,21 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
     if (refused[reason] === 1) log('warn', 'cluster.refused', { reason, from, detail });
   }
 
+  function look(): void {
+    void key.look();
+    void map.look();
+  }
+
   function discovered(): MapFile {
     const entries = discovery?.entries() ?? [];
     return { path: 'discovery', stamp: '', entries, map: expandMap(entries, new Map(), 'discovery'), names: new Map<Ipv4, string>(), warnings: [] };
   }
 
-  function takeMap(fresh: MapFile): void {
-    file = fresh;
-    logMap(file, log);
-    membership?.mapChanged();
-    reporter?.poke();
-  }
-
-  /** At the files that others write: by looking, because inotify does not see what an NFS server changes. */
-  async function look(): Promise<void> {
-    if (looking) return; // the NFS server does not answer
-    looking = true;
-    try {
-      await lookAtKey();
-      await lookAtMap();
-    } finally {
-      looking = false;
-    }
-  }
-
-  async function lookAtKey(): Promise<void> {
-    try {
-      if ((await fileStamp(settings.keyPath)) === key.stamp) return;
-      key = { ...key, stamp: await fileStamp(settings.keyPath) }; // a bad one is complained about once
-      key = await readKeyFile(settings.keyPath);
-      log('info', 'key.read', { file: settings.keyPath, keys: key.keys.length });
-    } catch (error) {
-      if (!(error instanceof FarmError)) throw error;
-      log('error', 'key.refused', { code: error.code, reason: error.message, hint: error.hint });
-    }
-  }
-
-  async function lookAtMap(): Promise<void> {
-    try {
-      const isSet = (await fileStamp(tablePath(settings))) !== absent;
-      if (discovery === undefined) await readIfChanged(isSet ? tablePath(settings) : await findMap(settings.mapPath), isSet);
-      else if (isSet || (settings.discovery === 'fallback' && (await hasMap()))) restart('there is a map now');
-    } catch (error) {
-      if (!(error instanceof FarmError)) throw error;
-      if (['map.self', 'map.renumbered', 'agent.restart'].includes(error.code)) fail(error);
-      else log('error', 'map.refused', { code: error.code, reason: error.message, hint: error.hint });
-    }
-  }
-
-  async function readIfChanged(path: string, isSet: boolean): Promise<void> {
-    const found = await mapStamp(path);
-    if ((path === file.path && found === file.stamp) || ending.signal.aborted) return;
-    file = { ...file, stamp: found, path }; // a bad map is complained about once
-    consider(await readMapFile(path), isSet);
-  }
-
-  /** Another map: goes on with it, or as somebody else. */
-  function consider(fresh: MapFile, isSet: boolean): void {
-    const isEmpty = fresh.entries.length === 0;
-    if (self === undefined || isEmpty) {
-      if (isEmpty !== (self === undefined)) restart(`${fresh.path} has ${isEmpty ? 'no node' : 'nodes'} now`);
-      return;
-    }
-    checkIdentity(identify(fresh.map, settings, fresh.path, config.id), self, fresh.path, isSet);
-    takeMap(fresh);
-  }
-
-  async function hasMap(): Promise<boolean> {
-    try {
-      await readMapFile(await findMap(settings.mapPath));
-      return true;
-    } catch (error) {
-      if (error instanceof FarmError) return false;
-      throw error;
-    }
-  }
-
   async function serveHpc(): Promise<Service | undefined> {
     if (settings.hpc === undefined) return undefined;
     const source = hpcSource({
-      ...{ name: settings.name, map: () => file, table: () => membership?.table, facts, state, now, hardware, tablePath: tablePath(settings) },
-      ...{ tell: () => membership?.tell(), look: () => void look(), jobs: () => peers?.migration?.source },
+      ...{ name: settings.name, map: () => map.file, table: () => membership?.table, facts, state, now, hardware, tablePath: tablePath(settings) },
+      ...{ tell: () => membership?.tell(), look, jobs: () => peers?.migration?.source },
     });
     const { mountPoint, port } = settings.hpc;
     try {
@@ -238,7 +180,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
           self: { id, address },
           agentVersion,
           incarnation: state.get().incarnation,
-          map: () => file.map,
+          map: () => map.file.map,
           keys: () => key.keys,
           table,
           tell,
@@ -266,14 +208,14 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   function currentStatus(): Status {
     const { name, cluster } = settings;
     const table = membership?.table;
-    const address = (id: number) => file.map.addresses.get(id) ?? '-';
+    const address = (id: number) => map.file.map.addresses.get(id) ?? '-';
     const members: StatusMember[] = table === undefined ? [] : [{ id: table.self, address: address(table.self), state: 'self', facts: facts() }];
     for (const member of table?.members.values() ?? []) {
       const heard = member.facts === undefined ? {} : { facts: member.facts, age: Math.max(0, Math.round(now() - member.madeAt) / 1000) };
       members.push({ id: member.id, address: address(member.id), state: member.state, ...heard });
     }
     members.sort((a, b) => a.id - b.id);
-    return { name, id: table?.self ?? 0, cluster, map: file.path, stage, system, version: agentVersion, refused, members };
+    return { name, id: table?.self ?? 0, cluster, map: map.file.path, stage, system, version: agentVersion, refused, members };
   }
 
   return {
@@ -282,6 +224,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
       if (ending.signal.aborted) return;
       ending.abort();
       clearInterval(looks);
+      map.close();
       stage = 'leaving';
       await Promise.all([membership?.stop(), discovery?.stop(), reporter?.farewell(farewellTimeout), state.settled(farewellTimeout)]);
       await joining;
@@ -302,21 +245,4 @@ function ensureSpeed(state: AgentState, log: Log): void {
   const value = measureSpeed();
   state.set({ speed: { value, hardware: here, set: false } });
   log('info', 'speed.measured', { speed: value, hardware: here });
-}
-
-function logMap(file: MapFile, log: Log): void {
-  for (const { line, message } of [...file.warnings, ...subnetWarnings(file.map, localNetworks())]) {
-    log('warn', 'map.doubtful', { file: file.path, line, message });
-  }
-  log('info', 'map.read', { file: file.path, nodes: file.map.addresses.size });
-}
-
-/** `isSet`: by setpe, whose user means it. */
-function checkIdentity(fresh: Self, self: Self, path: string, isSet: boolean): void {
-  if (fresh.id === self.id && fresh.address === self.address) return;
-  throw new FarmError(
-    isSet ? 'agent.restart' : 'map.renumbered',
-    `${path} now says that this machine is node ${fresh.id} at ${fresh.address}, it was node ${self.id} at ${self.address}`,
-    'the agent takes a new identity when it is started again: systemctl restart farm-agent',
-  );
 }

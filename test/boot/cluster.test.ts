@@ -3,9 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadFarm } from '../../src/farm/config.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 
 const bootSeconds = 300;
 /** docs/cluster.md promises about 11 s in a cluster of three; emulated machines that share two cores are late with everything. */
@@ -33,16 +32,7 @@ beforeAll(async () => {
   const config = join(directory, 'overlays', 'root', 'etc', 'openmosix');
   mkdirSync(config, { recursive: true });
   writeFileSync(join(config, 'openmosix.config$$HOST={{node.name}}$$.hbs'), 'AUTODISC=1\nMYOMID={{node.id}}\n');
-  const { nodes, networks } = loadFarm(directory);
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
-    machines: nodes.map(({ name, mac }) => ({ name, mac: mac!, memoryMiB: 512, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    supervisor,
-    powerOn: false,
-  });
+  lab = await labOf(directory, { powerOn: false });
   for (const name of ['n1', 'n2']) await lab.power(name, 'on');
   await until(directory, ['n1', 'n2'], ({ stage, agent }) => stage === 'up' && (agent?.counts.alive ?? 0) >= 1, bootSeconds);
 });

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mac } from '../../src/base/addresses.ts';
 import { loadFarm } from '../../src/farm/config.ts';
 import type { FarmStatus } from '../../src/farm/status.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 
 /** Three emulated machines share two cores with the server; a boot alone takes a third of this. */
 const bootSeconds = 300;
@@ -23,16 +23,9 @@ function isUp({ stage, agent }: { stage: string; agent?: { counts: { alive: numb
 beforeAll(async () => {
   directory = makeFarm('boot-test');
   farm(directory, 'add-node', '52-54-00-AA-00-01', '525400aa0002');
-  const { nodes, networks } = loadFarm(directory);
+  const { nodes } = loadFarm(directory);
   const machines = [...nodes.map(({ name, mac: address }) => ({ name, mac: address! })), { name: 'stranger', mac: mac(stranger) }];
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
-    machines: machines.map((machine) => ({ ...machine, memoryMiB: 512, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    supervisor,
-  });
+  lab = await labOf(directory, { machines: machines.map((machine) => ({ ...machine, memoryMiB: 512, firmware: 'bios' as const })) });
 });
 
 afterAll(async () => {

@@ -2,10 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadFarm } from '../../src/farm/config.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
+import type { Lab } from '../../src/lab/lab.ts';
 import { bundle } from '../interop/namespaces.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import { farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 
 const bootSeconds = 300;
 
@@ -22,15 +21,7 @@ beforeAll(async () => {
   const root = join(directory, 'overlays', 'root', 'root');
   mkdirSync(root, { recursive: true });
   await bundle(new URL('../support/hpc-node.ts', import.meta.url), join(root, 'hpc-node.mjs'));
-  const { nodes, networks } = loadFarm(directory);
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
-    machines: nodes.map(({ name, mac }) => ({ name, mac: mac!, memoryMiB: 512, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    supervisor,
-  });
+  lab = await labOf(directory);
   await until(directory, ['n1'], ({ stage }) => stage === 'up', bootSeconds);
   await n1(start);
 });

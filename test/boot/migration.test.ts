@@ -1,10 +1,8 @@
 // The promise of openMosix: three machines, jobs of one that spread by themselves and are moved by hand, while their user sees one machine.
 
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadFarm } from '../../src/farm/config.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 
 const bootSeconds = 400;
 const names = ['n1', 'n2', 'n3'];
@@ -16,15 +14,7 @@ const n1 = (line: string, seconds = 120) => onConsole(lab, 'n1', line, seconds);
 beforeAll(async () => {
   directory = makeFarm('migration-test');
   farm(directory, 'add-node', ...names.map((_, index) => `52-54-00-AA-01-0${index + 1}`));
-  const { nodes, networks } = loadFarm(directory);
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
-    machines: nodes.map(({ name, mac }) => ({ name, mac: mac!, memoryMiB: 512, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    supervisor,
-  });
+  lab = await labOf(directory);
   await until(directory, names, ({ stage }) => stage === 'up', bootSeconds);
   for (const name of names) await onConsole(lab, name, 'until journalctl -u farm-agent | grep -q migration.started; do sleep 1; done', 180);
 });

@@ -2,10 +2,9 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadFarm } from '../../src/farm/config.ts';
 import type { ImageManifest } from '../../src/image/built.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 
 const bootSeconds = 200;
 
@@ -21,15 +20,7 @@ beforeAll(async () => {
   );
   farm(directory, 'add-node', '52:54:00:aa:00:01', '52:54:00:aa:00:02');
   farm(directory, 'node', 'set', 'n2', 'profile=ram');
-  const { nodes, networks } = loadFarm(directory);
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
-    machines: nodes.map(({ name, mac }) => ({ name, mac: mac!, memoryMiB: 256, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    supervisor,
-  });
+  lab = await labOf(directory, { memoryMiB: 256 });
 });
 afterAll(async () => {
   await lab?.down();

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
-import { ipv4, mac } from '../../src/base/addresses.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import { mac } from '../../src/base/addresses.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 
 /** Two emulated machines share two cores with the server; a boot alone takes a third of this. */
 const bootSeconds = 300;
@@ -45,13 +45,8 @@ beforeAll(async () => {
   text.setIn(['profiles'], { default: { console_login: true, shared }, ram: { console_login: true, shared, root: 'ram' } });
   text.setIn(['nodes'], { n1: { id: 1, mac: macs.n1, ip: '10.11.0.11' }, n2: { id: 2, mac: macs.n2, ip: '10.11.0.12', profile: 'ram' } });
   writeFileSync(config, String(text));
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: 'farm0', address: { address: ipv4('10.11.0.1'), prefix: 24 } },
+  lab = await labOf(directory, {
     machines: Object.entries(macs).map(([name, address]) => ({ name, mac: address, memoryMiB: name === 'n2' ? 768 : 512, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    supervisor,
   });
   await until(directory, ['n1', 'n2'], isUp, bootSeconds);
 });

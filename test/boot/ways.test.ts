@@ -8,9 +8,9 @@ import { parseDocument } from 'yaml';
 import { ipv4, mac } from '../../src/base/addresses.ts';
 import type { NodeStatus } from '../../src/farm/status.ts';
 import { followFile } from '../../src/lab/follow.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
+import type { Lab } from '../../src/lab/lab.ts';
 import type { MachineOptions } from '../../src/lab/plan.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import { farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 
 /** Two emulated machines share two cores with the server; UEFI's own network boot alone may take half a minute. */
 const bootSeconds = 240;
@@ -151,15 +151,7 @@ beforeAll(async () => {
   text.setIn(['profiles', 'ram'], { root: 'ram', console_login: true });
   text.setIn(['nodes'], Object.fromEntries(names.map((name, index) => [name, { id: index + 1, mac: macOf(name), ip: addressOf(name), ...ways[name]?.node }])));
   writeFileSync(config, String(text));
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: 'farm0', address: { address: ipv4('10.11.0.1'), prefix: 24 } },
-    machines: Object.entries(ways).map(([name, { machine }]) => ({ name, mac: macOf(name), ...machine })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    powerOn: false,
-    supervisor,
-  });
+  lab = await labOf(directory, { machines: Object.entries(ways).map(([name, { machine }]) => ({ name, mac: macOf(name), ...machine })), powerOn: false });
 });
 
 /** The shared images as links, so that a file can be replaced here and nowhere else. */

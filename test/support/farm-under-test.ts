@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { fetchStatus } from '../../src/cli/status.ts';
+import { loadFarm } from '../../src/farm/config.ts';
 import type { NodeStatus } from '../../src/farm/status.ts';
 import { waitForText } from '../../src/lab/follow.ts';
-import type { Lab } from '../../src/lab/lab.ts';
+import { type Lab, type LabOptions, labKernelArgs, startLab } from '../../src/lab/lab.ts';
 
 const top = fileURLToPath(new URL('../..', import.meta.url));
 export const command: string = join(top, 'bin', 'farm');
-export const supervisor: string = join(top, 'dist', 'lab', 'supervisor.js');
+const supervisor: string = join(top, 'dist', 'lab', 'supervisor.js');
 
 /** Images are built once and shared by the test files and later runs; the content decides the version. */
 const sharedImages = join(top, '.farm', 'images');
@@ -45,11 +46,30 @@ export function makeFarm(name: string, image = 'debian-13'): string {
   const config = join(directory, 'farm.yaml');
   const text = readFileSync(config, 'utf8').replace('    image: debian-13', `    image: ${image}`);
   writeFileSync(config, text.replace('    # console_login: true', '    console_login: true'));
-  // Instead of bash, which draws over what it prints: a shell without prompt, echo and line editing.
+  // Instead of bash, which draws over what it prints: a shell without prompt, echo and line editing, and without the kernel's messages amid its lines.
   const root = join(directory, 'overlays', 'root', 'root');
   mkdirSync(root, { recursive: true });
-  writeFileSync(join(root, '.bash_profile'), "stty -echo\nexport PS1=''\nexec sh\n");
+  writeFileSync(join(root, '.bash_profile'), "stty -echo\ndmesg -n 1\nexport PS1=''\nexec sh\n");
   return directory;
+}
+
+/** A lab of the farm's own network with `farm serve` in it, and a machine for each node of it; `machines` to have others. */
+export async function labOf(
+  directory: string,
+  { memoryMiB = 512, machines, powerOn }: { readonly memoryMiB?: number; readonly machines?: LabOptions['machines']; readonly powerOn?: boolean } = {},
+): Promise<Lab> {
+  const { nodes, networks } = loadFarm(directory);
+  const [network] = networks;
+  if (network === undefined) throw new Error(`no network in ${directory}`);
+  return await startLab({
+    directory: join(directory, '.lab'),
+    farmDirectory: directory,
+    network: { interface: network.link.interface, address: { address: network.server, prefix: network.subnet.prefix } },
+    machines: machines ?? nodes.flatMap(({ name, mac }) => (mac === undefined ? [] : [{ name, mac, memoryMiB, firmware: 'bios' as const }])),
+    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
+    supervisor,
+    ...(powerOn === undefined ? {} : { powerOn }),
+  });
 }
 
 /** Asks `farm status` until `test` holds for every named node. Bounded by `signal`, whose reason then tells where the nodes were. */
