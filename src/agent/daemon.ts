@@ -187,7 +187,8 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
           state,
           sampler,
         },
-        ...{ measures: () => measures, program: process.argv[1], mfsCache: config.mfsCache, refuse: count, log },
+        ...{ server: settings.server, homeLost: config.homeLost, mfsCache: config.mfsCache },
+        ...{ measures: () => measures, program: process.argv[1], refuse: count, log },
       });
     } catch (error) {
       log('warn', 'link.absent', { reason: sentence(error), hint: error instanceof FarmError ? error.hint : undefined });

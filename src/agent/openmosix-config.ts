@@ -12,6 +12,8 @@ export interface NodeConfig {
   readonly initial: Partial<KeptState>;
   /** MFSCACHE, which openMosix did not have: seconds. */
   readonly mfsCache: number;
+  /** HOMELOST: what this node does for jobs whose home is lost, of which there are checkpoints. */
+  readonly homeLost: 'kill' | 'restart';
 }
 
 /** Throws `FarmError` `config.invalid`. */
@@ -24,6 +26,7 @@ export function readNodeConfig(config: ReadonlyMap<string, string>): NodeConfig 
   return {
     id: number(config, 'MYOMID', nodeIdMax),
     mfsCache: number(config, 'MFSCACHE', mfsCacheMax) ?? 0,
+    homeLost: says('HOMELOST', 'restart') ? 'restart' : 'kill',
     initial: speed === undefined ? initial : { ...initial, speed: { value: speed, hardware: '', set: true } },
   };
 }

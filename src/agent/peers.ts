@@ -1,5 +1,7 @@
 // What this node does with the others beside gossip: the link to their agents, /mfs over it, and jobs that move. Each goes without the next.
+import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
+import { parseIpv4 } from '../base/addresses.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import { noFlags } from '../cluster/entry.ts';
 import { type RootsOptions, startRoots } from './jobs/root.ts';
@@ -23,7 +25,11 @@ export interface Peers {
 /** Throws `FarmError` `link.port`. Without criu, or without an NFS client, the rest works, and the log says what does not. */
 export async function startPeers({ program, mfsCache, ...options }: PeersOptions): Promise<Peers> {
   const { self, table, state, keys, map, refuse, log } = options;
-  const link = await startLink({ self, map, keys, refuse, log });
+  const server = await lookup(options.server, 4).then(
+    ({ address }) => parseIpv4(address),
+    () => undefined, // then it cannot ask anything of this node
+  );
+  const link = await startLink({ self, map, keys, refuse, log, server: () => server });
   let migration: Migration | undefined;
   const members = () =>
     [...map().addresses.keys()].map((id) => {

@@ -12,6 +12,7 @@ const makers: Readonly<Record<string, () => Promise<() => Command>>> = {
   top: async () => (await import('./top.ts')).topCommand,
   log: async () => (await import('./log.ts')).logCommand,
   ctl: async () => (await import('./ctl.ts')).ctlCommand,
+  job: async () => (await import('./job.ts')).jobCommand,
   boot: async () => (await import('./boot.ts')).bootCommand,
   power: async () => (await import('./power.ts')).powerCommand,
   ssh: async () => (await import('./ssh.ts')).sshCommand,

@@ -16,6 +16,7 @@ export const openmosixShape = z.strictObject({
     .optional(),
   gateways: z.int().min(0).max(2).optional(),
   discover: z.boolean().optional(),
+  home_lost: z.enum(['kill', 'restart']).optional(),
 });
 
 export type OpenmosixSetting = Readonly<z.output<typeof openmosixShape>>;
@@ -36,6 +37,7 @@ export function openmosixLines({
   speed,
   gateways,
   discover,
+  home_lost: homeLost,
 }: OpenmosixSetting): readonly { readonly key: string; readonly value: string }[] {
   const line = (key: string, value: string | number | undefined) => (value === undefined ? [] : [{ key, value: String(value) }]);
   return [
@@ -46,5 +48,6 @@ export function openmosixLines({
     ...line('NODESPEED', speed),
     ...line('MOSGATES', gateways),
     ...line('AUTODISC', discover === undefined ? undefined : Number(discover)),
+    ...line('HOMELOST', homeLost),
   ];
 }

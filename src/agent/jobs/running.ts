@@ -161,7 +161,7 @@ export class Job implements RunningJob {
     await this.remove();
   }
 
-  async checkpoint(directory: string): Promise<void> {
+  async checkpoint(directory: string, onStanding: () => void = () => {}): Promise<void> {
     const images = join(directory, 'images');
     await mkdir(images, { recursive: true, mode: 0o700 });
     const standing = await this.stand(async () => {
@@ -170,6 +170,7 @@ export class Job implements RunningJob {
       return Buffer.alloc(0);
     });
     try {
+      onStanding();
       await writeFile(join(directory, unreadName), standing.unread, { mode: 0o600 });
     } finally {
       await standing.thaw();

@@ -40,7 +40,13 @@ export function asHeader(value: unknown): StreamsHeader | undefined {
   const offset = (channel: Channel) => (isCount(at[channel]) ? at[channel] : undefined);
   const [input, control, output, errors, events] = channelNames.map(offset);
   if (input === undefined || control === undefined || output === undefined || errors === undefined || events === undefined) return undefined;
-  return { id: value['id'], begins: value['begins'] === true, at: { input, control, output, errors, events }, inputEnded: value['inputEnded'] === true };
+  return {
+    id: value['id'],
+    begins: value['begins'] === true,
+    at: { input, control, output, errors, events },
+    inputEnded: value['inputEnded'] === true,
+    life: isCount(value['life']) ? value['life'] : 0,
+  };
 }
 
 function isCount(value: unknown): value is number {

@@ -15,6 +15,8 @@ export interface StreamsHeader {
   readonly begins: boolean;
   readonly at: Readonly<Record<Channel, number>>;
   readonly inputEnded: boolean;
+  /** Of its specification. */
+  readonly life: number;
 }
 
 export const streamsPurpose = 'job.streams';
@@ -65,6 +67,7 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
 
   const endpoint: Endpoint = new Endpoint({
     sends: { output: from?.output ?? 0, errors: from?.errors ?? 0, events: from?.events ?? 0 },
+    ...((spec.life ?? 0) > 0 ? { again: { output: 'repeats', errors: 'repeats', events: 'follows' } as const } : {}),
     receives: {
       input: { from: from?.input ?? 0, sink: intoJob, onEnd: endInput, piece: atomicBytes },
       control: { from: from?.control ?? 0, sink: lineReader(control), onEnd: () => {} },
@@ -171,7 +174,13 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     connecting = true;
     try {
       const begins = from === undefined;
-      const stream = await link.open(spec.home, streamsPurpose, { id: spec.id, begins, at: positions(), inputEnded } satisfies StreamsHeader);
+      const stream = await link.open(spec.home, streamsPurpose, {
+        id: spec.id,
+        begins,
+        at: positions(),
+        inputEnded,
+        life: spec.life ?? 0,
+      } satisfies StreamsHeader);
       if (isOver() || isDetached()) stream.destroy();
       else {
         retry = retryFirst;
@@ -216,9 +225,18 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     endpoint.drop();
   }
 
-  async function drained(): Promise<void> {
-    const sent: readonly Channel[] = ['output', 'errors', 'events'];
-    const isThere = () => sent.every((channel) => endpoint.sending(channel).received === endpoint.sending(channel).end);
+  /** While it stands, and nothing is handed on. */
+  function standing(): StreamPositions {
+    for (const [channel, stream] of sources) {
+      for (let chunk: Buffer | null = stream.read(); chunk !== null; chunk = stream.read()) endpoint.give(channel, chunk);
+    }
+    const sent = (channel: Channel) => endpoint.sending(channel).position;
+    const { input, control: done } = positions();
+    return { input, inputEnded, output: sent('output'), errors: sent('errors'), control: done, events: sent('events') };
+  }
+
+  async function drained(to: StreamPositions): Promise<void> {
+    const isThere = () => (['output', 'errors', 'events'] as const).every((channel) => endpoint.sending(channel).received >= (to[channel] ?? 0));
     if (isThere()) return;
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
@@ -236,22 +254,25 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
   }
 
   return {
+    pause: () => endpoint.hold(true),
+    standing,
+    unpause() {
+      endpoint.hold(false);
+      pull();
+    },
+    delivered: drained,
     async detach() {
       endpoint.hold(true);
-      for (const [channel, stream] of sources) {
-        for (let chunk: Buffer | null = stream.read(); chunk !== null; chunk = stream.read()) endpoint.give(channel, chunk);
-      }
       try {
-        await drained();
+        await drained(standing());
       } catch (error) {
         endpoint.hold(false);
         throw error;
       }
       state = 'detached';
-      const { input: read, control: done } = positions();
-      const [output, errors, events] = (['output', 'errors', 'events'] as const).map((channel) => endpoint.sending(channel).end);
+      const at = standing();
       endpoint.drop();
-      return { input: read, inputEnded, output: output ?? 0, errors: errors ?? 0, control: done, events: events ?? 0 };
+      return at;
     },
     resume() {
       if (state === 'over') return;

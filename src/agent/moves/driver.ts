@@ -282,7 +282,7 @@ export function openDriver(options: DriverOptions): Driver {
   return {
     offer(to, offered) {
       const hosted = jobs.get(offered.job.id);
-      if (hosted === undefined || hosted.goingTo !== undefined || busyWith(moves, to) || to === self) return false;
+      if (hosted === undefined || hosted.goingTo !== undefined || hosted.checkpoint.isBusy || busyWith(moves, to) || to === self) return false;
       hosted.goingTo = to;
       log('info', 'move.offered', { job: offered.job.id, to, reason: offered.reason });
       apply({ kind: 'offer', to, offered });

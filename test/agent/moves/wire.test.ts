@@ -34,7 +34,21 @@ const luggage = {
   recalled: false,
 };
 const news = {
-  ...{ id: '1-100-77', moves: 1, goingTo: 2, cpu: 1, memory: 5, used: 7, wishes: noWishes, holds: ['it rests'], attempts: 1, failure: 'x', thinks: 'settled' },
+  ...{
+    id: '1-100-77',
+    moves: 1,
+    goingTo: 2,
+    cpu: 1,
+    memory: 5,
+    used: 7,
+    wishes: noWishes,
+    holds: ['it rests'],
+    attempts: 1,
+    failure: 'x',
+    thinks: 'settled',
+    unsaved: undefined,
+    life: 0,
+  },
   obstacles: [{ code: 'socket', message: 'm', remedy: 'r' }],
 };
 
