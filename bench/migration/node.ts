@@ -40,7 +40,11 @@ const engine = await startJobEngine({ log, rootOf: async () => '/', directory: `
 const jobs = new Map<string, Hosted>();
 let moved: (figures: MoveFigures | undefined) => void = () => {};
 let precopy = true;
-const silent: Attached = { detach: async () => ({ input: 0, inputEnded: false, output: 0, errors: 0 }), resume() {}, release() {} };
+const nowhere = { input: 0, inputEnded: false, output: 0, errors: 0 };
+const silent: Attached = {
+  ...{ pause() {}, standing: () => nowhere, unpause() {}, delivered: async () => {} },
+  ...{ detach: async () => nowhere, resume() {}, release() {} },
+};
 const driver = openDriver({
   ...{ self, incarnation: Date.now(), link, engine, jobs, now, log, policy: 'run', verdict: () => undefined },
   attach(job) {

@@ -19,7 +19,7 @@ import { type Deputies, startDeputies } from './jobs/deputies.ts';
 import { startJobEngine } from './jobs/engine.ts';
 import type { JobEngine, JobSpec, Link, RootOf, RunningJob } from './jobs/types.ts';
 import { mfsPlace } from './mfs/server.ts';
-import { takeAdopted } from './moves/adopted.ts';
+import { type FoundJobs, takeAdopted } from './moves/adopted.ts';
 import { placeOf } from './moves/asked.ts';
 import { watchLost } from './moves/lost.ts';
 import type { MachineNow } from './moves/own.ts';
@@ -84,6 +84,8 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
   const found = await engine.adopt();
   let moves: Moves | undefined;
   let deputies: Deputies | undefined;
+  let before: FoundJobs | undefined;
+  const starting = (): FarmError => new FarmError('migration.absent', 'the agent is still starting', 'ask again in a second');
 
   const machine = (): MachineNow => {
     const measures = options.measures();
@@ -94,7 +96,7 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
   const started = startMoves({
     ...{ self: self.id, incarnation: options.incarnation, link, engine, versions, machine, now, log },
     attach(job, from) {
-      if (deputies === undefined) throw new FarmError('migration.absent', 'the agent is still starting');
+      if (deputies === undefined) throw starting();
       return deputies.attach(job, from);
     },
     views: () => viewsOf(table, now()),
@@ -102,7 +104,15 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
       const member = table.members.get(node);
       return member === undefined ? undefined : { incarnation: member.incarnation, alive: member.state === 'alive' };
     },
-    home: () => [...(deputies?.jobs.values() ?? [])].map(({ spec, node }) => ({ spec, where: node })),
+    before(id) {
+      // Who is told "none" runs its own copy, so it has to be true.
+      if (before === undefined || deputies === undefined) throw starting();
+      return before.holds(id);
+    },
+    home() {
+      if (deputies === undefined) throw starting();
+      return [...deputies.jobs.values()].map(({ spec, node }) => ({ spec, where: node }));
+    },
     moved: (job, node) => deputies?.moved(job, node),
     onGuests() {
       const { flags } = state.get();
@@ -123,8 +133,8 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
     if (deputies === undefined) early.push(job);
     else started.take(job, deputies.attach(job, nowhere), deputies.jobs.get(job.spec.id)?.options ?? noWishes);
   };
-  const others = (): readonly number[] => [...table.members.keys()];
-  const running = await takeAdopted(found, { link, others, runs: goOn, after: (ms, act) => void setTimeout(act, ms).unref(), log });
+  const adopted = await takeAdopted(found, { self: self.id, link, runs: goOn, after: (ms, act) => void setTimeout(act, ms).unref(), log });
+  before = adopted;
   const current = (): Deputies => {
     if (deputies === undefined) throw new FarmError('migration.absent', 'the agent is still starting');
     return deputies;
@@ -149,13 +159,22 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
       ...{ self: self.id, hostname: hostname(), link, engine: gated, log, readSpec },
       place: (spec, wishes) => Promise.resolve(started.place(spec, wishes)),
       started: (job, attached, wishes) => started.take(job, attached, wishes),
-      adopt: (id) => Promise.resolve(running.get(id)),
+      adopt: (id) => Promise.resolve(adopted.holds(id) === 'given' ? 'given' : adopted.take(id)),
       restore: checkpoints.restore,
       lost: checkpoints.lost,
       ended: checkpoints.ended,
       ...{ mounts: () => mountsOf(image), image },
     });
-    for (const job of [...early, ...[...running.values()].filter(({ spec }) => spec.home !== self.id)]) goOn(job);
+    for (const job of early) goOn(job);
+    for (const { spec } of [...adopted.running.values()]) {
+      const job = spec.home !== self.id || !deputies.jobs.has(spec.id) ? adopted.take(spec.id) : undefined;
+      if (job === undefined) continue; // its deputy takes it, when it is back
+      if (spec.home !== self.id) goOn(job);
+      else {
+        log('warn', 'job.unwanted', { job: spec.id, home: spec.home });
+        await job.signal('SIGKILL');
+      }
+    }
   } catch (error) {
     checkpoints.close();
     await started.close();

@@ -165,6 +165,7 @@ export class FakeEngine implements JobEngine {
     return {
       images: Buffer.from(String(count)),
       unread: Buffer.alloc(0),
+      give: () => Promise.resolve(),
       thaw: () => {
         end('thawed');
         thaw();

@@ -53,6 +53,9 @@ export function makeFarm(name: string, image = 'debian-13'): string {
   return directory;
 }
 
+/** On a busy host udev needs longer than systemd's 90 s to find the serial port, and then nobody is at the console. */
+const kernelArgs = `${labKernelArgs} systemd.default_device_timeout_sec=600`;
+
 /** A lab of the farm's own network with `farm serve` in it, and a machine for each node of it; `machines` to have others. */
 export async function labOf(
   directory: string,
@@ -66,7 +69,7 @@ export async function labOf(
     farmDirectory: directory,
     network: { interface: network.link.interface, address: { address: network.server, prefix: network.subnet.prefix } },
     machines: machines ?? nodes.flatMap(({ name, mac }) => (mac === undefined ? [] : [{ name, mac, memoryMiB, firmware: 'bios' as const }])),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
+    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', kernelArgs] },
     supervisor,
     ...(powerOn === undefined ? {} : { powerOn }),
   });
@@ -91,6 +94,7 @@ export async function onConsole(lab: Lab, machine: string, line: string, seconds
   const log = lab.consoleLog(machine);
   const socket = connect(lab.consoleSocket(machine));
   socket.on('error', () => {}); // the wait below says what is missing
+  socket.resume(); // QEMU writes a byte that its client was too slow for into the log twice
   const failed = (): Error => new Error(`${machine} did not finish within ${seconds} s: ${line}\n${readFileSync(log, 'utf8').slice(-2000)}`);
   const end = AbortSignal.timeout(seconds * 1000);
   try {

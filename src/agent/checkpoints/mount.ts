@@ -6,7 +6,7 @@ import { run } from '../../base/processes.ts';
 import { isNfsMount } from '../hpc/mount.ts';
 
 /** As src/farm/shared.ts has it: every node of a farm may mount it, without being told to. */
-export const checkpointsExport = '/var/lib/farm/checkpoints';
+const checkpointsExport = '/var/lib/farm/checkpoints';
 const defaultPlace = '/run/farm-agent/checkpoints';
 const nfsPort = 2049;
 const patience = 30_000;

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { FarmError, systemCode } from '../../base/errors.ts';
 import { Cgroup } from './cgroup.ts';
 import { holderScript } from './init.ts';
@@ -37,8 +37,8 @@ export interface PipeNames {
   readonly status: string;
 }
 
-/** `running`: also one that has ended since. `frozen`: it stands, to go elsewhere. `arrived`: it stands and has not run here. */
-export type Stage = 'running' | 'frozen' | 'arrived';
+/** `running`: also one that has ended since. `frozen`: it stands, to go elsewhere; `given`: and may run there. `arrived`: it stands and has not run here. */
+export type Stage = 'running' | 'frozen' | 'given' | 'arrived';
 
 export interface Body {
   readonly spec: JobSpec;
@@ -84,13 +84,17 @@ export function cgroupOf(places: Places, id: JobId): Cgroup {
   return new Cgroup(join(places.cgroups, id));
 }
 
+/** With pauses of 20 ms, 40 ms ...: four seconds in all. What is left of a job here keeps it from ever coming back. */
+const removalRetries = 20;
+
 /** Everything of a job that does not run here (any more): its processes if there are any, its holder, its files. */
 export async function removePlace(places: Places, id: JobId, holder: number | undefined): Promise<void> {
   if (holder !== undefined) endProcess(holder);
   const cgroup = cgroupOf(places, id);
   await cgroup.kill();
   await cgroup.remove();
-  await rm(join(places.jobs, id), { recursive: true, force: true });
+  // The holder, or a page server, may have made one more file before the signal reached it: rmdir then says ENOTEMPTY.
+  await rm(join(places.jobs, id), { recursive: true, force: true, maxRetries: removalRetries, retryDelay: 20 });
 }
 
 /** Also one that has ended by itself. */
@@ -177,6 +181,14 @@ export async function startHolder(places: Places, directory: string, ends: Ends)
 
 /** The cgroup of all holders. */
 export const holders = 'holders';
+/** The cgroup in which there is one for each job that criu looks at. */
+const dumpers = 'criu';
+
+/** Where criu runs while it holds the processes of a job. Not in the agent's: a criu that is killed at that moment leaves them with its own code in them. */
+export function dumperOf({ cgroup, spec }: Pick<Body, 'cgroup' | 'spec'>): Cgroup {
+  return new Cgroup(join(dirname(cgroup.path), dumpers, spec.id));
+}
+
 export const systemPath = '/usr/sbin:/usr/bin:/sbin:/bin';
 
 export async function spawned(child: ChildProcess): Promise<number> {
@@ -193,14 +205,16 @@ export interface Record {
   readonly holder: number;
   readonly pipes: PipeNames;
   readonly cpuTime: number;
+  /** With `given`: the node that may run it. */
+  readonly to?: number;
 }
 
 const recordName = 'job.json';
 
 /** At once or not at all. */
-export async function writeRecord(body: Body, stage: Stage): Promise<void> {
+export async function writeRecord(body: Body, stage: Stage, to?: number): Promise<void> {
   const { spec, pid, holder, pipes, cpuTime } = body;
-  const record: Record = { stage, spec, pid, holder, pipes, cpuTime };
+  const record: Record = { stage, spec, pid, holder, pipes, cpuTime, ...(to === undefined ? {} : { to }) };
   const path = join(body.directory, recordName);
   await writeFile(`${path}.new`, JSON.stringify(record));
   await rename(`${path}.new`, path);

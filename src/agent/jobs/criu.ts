@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { FarmError } from '../../base/errors.ts';
-import { type Body, holders, mountSources, type PipeNames, type Places, systemPath } from './body.ts';
+import { type Body, dumperOf, holders, mountSources, type PipeNames, type Places, systemPath } from './body.ts';
 import { criuError } from './criu-words.ts';
 import type { JobSpec } from './types.ts';
 
@@ -36,7 +36,7 @@ export interface DumpOptions {
 
 /** `pre-dump`: the memory, while it runs on. `dump`: all; it must be frozen, and stays so. Throws FarmError `job.immovable`. */
 export async function dump(kind: 'pre-dump' | 'dump', body: Body, { directory, previous, port }: DumpOptions): Promise<void> {
-  await runCriu('job.immovable', 'moved', directory, [
+  const args = [
     kind,
     ...common,
     '-t',
@@ -49,8 +49,21 @@ export async function dump(kind: 'pre-dump' | 'dump', body: Body, { directory, p
     ...(kind === 'pre-dump' || previous !== undefined ? ['--track-mem'] : []),
     ...(previous === undefined ? [] : ['--prev-images-dir', `../${previous}`]),
     ...(port === undefined ? [] : ['--page-server', '--address', '127.0.0.1', '--port', String(port)]),
-  ]);
+  ];
+  const dumper = dumperOf(body);
+  await dumper.make();
+  try {
+    await runCriu('job.immovable', 'moved', directory, ['-c', dumpScript, 'farm-dump', dumper.path, ...args], 'sh');
+  } finally {
+    await dumper.kill();
+    await dumper.remove();
+  }
 }
+
+/** $1: the cgroup in which criu outlives the agent. */
+const dumpScript = `echo 0 > "$1/cgroup.procs"
+shift
+exec criu "$@"`;
 
 export interface RestoreOptions {
   readonly places: Places;

@@ -44,8 +44,8 @@ export interface DeputiesOptions {
   readonly started?: (job: RunningJob, attached: Attached, options: JobOptions) => void;
   /** The node of a job is gone. True: it will be run again from a checkpoint (`moved` says where), so its deputy waits. */
   readonly lost?: (job: HomeJob) => boolean;
-  /** A job that runs here since before this agent was started. */
-  readonly adopt?: (id: JobId) => Promise<RunningJob | undefined>;
+  /** A job that runs here since before this agent was started. `given`: it was on its way to another node, and it is not known yet where it runs. */
+  readonly adopt?: (id: JobId) => Promise<RunningJob | 'given' | undefined>;
   readonly returnPatience?: number;
   /** mosrun -R: makes the job again that had this id, for this caller. Gives it under its new id; it runs, and waits for being attached. Throws `FarmError`. */
   readonly restore?: (old: JobId, fresh: { readonly id: JobId; readonly caller: Caller; readonly window: JobSpec['window'] }) => Promise<Restored>;
@@ -80,6 +80,8 @@ export interface Deputies {
   signal(id: JobId, signal: NodeJS.Signals): void;
   /** That node is down: its jobs of this home end like a crash, or go on from a checkpoint. */
   nodeGone(node: number): void;
+  /** That job is not at its node any more: as with `nodeGone`. */
+  jobGone(id: JobId): void;
   /** The home of jobs that run here is down; kills them. */
   homeGone(home: number): Promise<void>;
   close(): Promise<void>;
@@ -204,6 +206,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     const job = table.jobs.get(id);
     if (job?.node === self) {
       const kept = await options.adopt?.(id);
+      if (kept === 'given') return; // where it turns out to run, it connects its streams
       if (kept === undefined) return crash(id, 'the agent of this node was started again');
       const attached = guests.attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0 });
       options.started?.(kept, attached, job.options);
@@ -218,6 +221,11 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     log('warn', 'job.lost', { job: id, reason: why });
     running.get(id)?.fail(new FarmError('job.lost', `the job is lost: ${why}`), lostStatus);
     drop(id);
+  }
+
+  function jobGone(id: JobId): void {
+    const job = table.jobs.get(id);
+    if (job !== undefined && options.lost?.(job) !== true) crash(id, `node ${job.node}, where it ran, does not have it any more`);
   }
 
   async function look(): Promise<void> {
@@ -270,6 +278,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
       }
     },
     homeGone: guests.homeGone,
+    jobGone,
     async close() {
       isClosed = true;
       watcher.close();

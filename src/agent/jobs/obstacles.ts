@@ -59,7 +59,7 @@ export function obstaclesOf(job: JobFacts): readonly Obstacle[] {
   const found = job.processes.flatMap((process) => [
     ...ofProcess(process, job.namespaces),
     ...process.files.flatMap((file) => ofFile(process, file, job, inside)),
-    ...process.maps.flatMap((path) => (isDevice(path) ? [device(process, path, 'has mapped')] : [])),
+    ...process.maps.flatMap((path) => (isDevice(path) ? [device(process, path, 'has mapped')] : ofRemoved(process, path, 'has mapped'))),
   ]);
   return [...new Map(found.map((each) => [`${each.code} ${each.message}`, each])).values()];
 }
@@ -102,6 +102,8 @@ function ofFile(process: ProcessFacts, { path, mount }: OpenFile, job: JobFacts,
     return [{ code: 'kernel-object', message: `${who(process)} has a ${object}, which the kernel does not show to others`, remedy }];
   }
   if (isDevice(path)) return [device(process, path, 'has open')];
+  const removed = ofRemoved(process, path, 'has open');
+  if (removed.length > 0) return removed;
   const local = mount === undefined ? undefined : job.localMounts.get(mount);
   if (local !== undefined)
     return [
@@ -112,6 +114,21 @@ function ofFile(process: ProcessFacts, { path, mount }: OpenFile, job: JobFacts,
       },
     ];
   return [];
+}
+
+/** What Linux makes of a file on NFS that is removed while it is open: fs/nfs/unlink.c. criu gives it back its name only where it does not run on (--leave-running). */
+const removedOnNfs = /\/\.nfs[0-9a-f]{16,}$/;
+
+function ofRemoved(process: ProcessFacts, path: string, has: string): readonly Obstacle[] {
+  if (!removedOnNfs.test(path)) return [];
+  const where = path.slice(0, path.lastIndexOf('/')) || '/';
+  return [
+    {
+      code: 'removed-file',
+      message: `${who(process)} ${has} a file in ${where} that was removed`,
+      remedy: 'let the program keep the name of its file as long as it is open, or have it in /tmp',
+    },
+  ];
 }
 
 function ofSocket(process: ProcessFacts, socket: SocketFacts | undefined, inside: ReadonlySet<string>): readonly Obstacle[] {

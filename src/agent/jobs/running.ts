@@ -128,7 +128,7 @@ export class Job implements RunningJob {
   }
 
   private frozen(images: Buffer, unread: Buffer): FrozenJob {
-    return { images, unread, thaw: () => this.standDown(unread), discard: () => this.leave() };
+    return { images, unread, give: (node) => writeRecord(this.body, 'given', node), thaw: () => this.standDown(unread), discard: () => this.leave() };
   }
 
   /** One that the agent before this one had frozen. Its images are gone with the move that it was for. */

@@ -104,12 +104,14 @@ export interface RunningJob {
   checkpoint(directory: string, standing?: () => void): Promise<void>;
 }
 
-/** A job that stands still here while another node gets it ready. Exactly one of these is called, once. */
+/** A job that stands still here while another node gets it ready. `thaw` or `discard` is called, once. */
 export interface FrozenJob {
   /** The images without the pages, and what restore needs to know: opaque, for `ArrivingJob.restore`. Some 100 kB. */
   readonly images: Buffer;
   /** What it had not read of its input: the target writes it first. */
   readonly unread: Buffer;
+  /** From now on `node` may run it. Written down: an agent after this one thaws it only if `node` has nothing of it. */
+  give(node: number): Promise<void>;
   /** The move failed: it runs on here, unread input is in its pipe again. */
   thaw(): Promise<void>;
   /** It runs elsewhere: the copy here goes, without a trace for the job. */

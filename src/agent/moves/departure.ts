@@ -31,6 +31,8 @@ export interface MoveFigures extends Carried {
 type Part = 'open' | 'copy' | 'dump' | 'detach' | 'send' | 'restore' | 'begin' | 'discard';
 
 export interface Departure {
+  /** Settles once it is written down that the target may run it; to be called before that is said. */
+  give(): Promise<void>;
   /** The job runs on here: settles when it does. */
   keep(): Promise<void>;
   /** It runs elsewhere: settles when its copy here is gone. */
@@ -70,6 +72,7 @@ export function depart(options: DepartureOptions): Departure {
   let figures: MoveFigures = { ...carried, total: 0, frozen: 0, rounds: 0, parts: {} };
   const parts: Partial<Record<Part, number>> = {};
   let ended: Promise<void> | undefined;
+  let given: Promise<void> | undefined;
 
   const goOn = (): void => {
     if (cancelled) throw new FarmError('move.withdrawn', 'the move was withdrawn');
@@ -163,6 +166,13 @@ export function depart(options: DepartureOptions): Departure {
   return {
     over,
     figures: () => figures,
+    give() {
+      given ??= (frozen?.give(to) ?? Promise.reject(new FarmError('move.broken', 'it does not stand yet'))).catch((error: unknown) => {
+        given = undefined; // it is said again, and so written again
+        throw error;
+      });
+      return given;
+    },
     keep() {
       cancelled = true;
       control?.destroy();

@@ -9,8 +9,10 @@ import { type HostedJobs, hostedFrom, stayed } from '../jobs/hosted.ts';
 import type { Attach, Attached, JobEngine, JobId, Link, RunningJob } from '../jobs/types.ts';
 import { type Arrival, arrive } from './arrival.ts';
 import { type Departure, depart, type Fault, type MoveFigures } from './departure.ts';
+import { refusalText } from './refusals.ts';
 import { fields } from './shape.ts';
 import { readSpec } from './spec.ts';
+import { type OpenMove, openMoves, settlement, underWay } from './under-way.ts';
 import { mismatch, type Versions } from './versions.ts';
 import { type Luggage, readLuggage, readMoveId, readSaid } from './wire.ts';
 
@@ -43,8 +45,7 @@ export interface Driver {
   holds(job: JobId): 'runs' | 'stands' | 'none';
   /** Repeats what may have been lost. */
   tick(): void;
-  /** Moves whose other side only we know of: its agent may have been started anew. */
-  open(): readonly { readonly node: number; readonly job: JobId; readonly side: 'given' | 'stored' | 'other' }[];
+  open(): readonly OpenMove[];
   /** What was found out of `node`: it is gone, or it has the job after all. */
   settle(node: number, found: 'gone' | 'runs-there'): void;
   /** A job begins here, or comes by another way than a move. */
@@ -60,8 +61,8 @@ export function openDriver(options: DriverOptions): Driver {
   const arrivals = new Map<number, Arrival>();
   /** Copies that are being cleared away; a job that comes back meanwhile waits. */
   const clearing = new Map<JobId, Promise<unknown>>();
-  /** Moves here that were told to run and do not yet. */
-  const starting = new Set<number>();
+  /** Jobs that were told to run here and do not yet, by whom they come from. */
+  const starting = new Map<number, JobId>();
   /** Messages on their way: what is said again each second is not said again before the last was heard. */
   const unanswered = new Set<string>();
   const reasons = new Map<number, string>();
@@ -103,8 +104,9 @@ export function openDriver(options: DriverOptions): Driver {
     unanswered.add(key);
     const detail = message.kind === 'refuse' ? reasons.get(to) : undefined;
     const body = { message, ...(message.kind === 'offer' ? { versions: options.versions } : {}), ...(detail === undefined ? {} : { detail }) };
-    link
-      .call(to, 'move', body)
+    const before = message.kind === 'yours' ? departures.get(to)?.give() : undefined;
+    Promise.resolve(before)
+      .then(() => link.call(to, 'move', body))
       .catch((error: unknown) => log('debug', 'move.unheard', { to, message: message.kind, reason: sentence(error) })) // said again next second
       .finally(() => unanswered.delete(key));
   }
@@ -172,7 +174,7 @@ export function openDriver(options: DriverOptions): Driver {
       apply({ kind: 'unrun', from });
       return;
     }
-    starting.add(from);
+    starting.set(from, id);
     const begin = async (): Promise<void> => {
       try {
         const { job, positions } = await arrival.run();
@@ -289,57 +291,25 @@ export function openDriver(options: DriverOptions): Driver {
       options.onChange(offered.job.id);
       return true;
     },
-    underWay() {
-      const arriving = [...moves.incoming]
-        .filter(([, { state }]) => state === 'granted' || state === 'begun' || state === 'stored')
-        .map(([from, { offered }]) => ({ from, cpu: offered.job.cpu, memory: offered.job.memory }));
-      return { leaving: [...moves.outgoing].map(([to, { offered }]) => ({ to, job: offered.job.id })), arriving, refused: moves.refused };
-    },
+    underWay: () => underWay(moves),
     holds(id) {
       const leaving = [...moves.outgoing.values()].find(({ offered }) => offered.job.id === id);
       if (leaving?.state === 'given') return 'stands';
       if (jobs.has(id)) return 'runs';
-      return [...arrivals.values()].some(({ spec }) => spec.id === id) || starting.size > 0 ? 'stands' : 'none';
+      const arrived = [...arrivals.values()].some(({ spec }) => spec.id === id);
+      return arrived || [...starting.values()].includes(id) ? 'stands' : 'none';
     },
     tick: () => apply({ kind: 'tick' }),
-    open() {
-      const out = [...moves.outgoing].map(([node, { offered, state }]) => ({
-        node,
-        job: offered.job.id,
-        side: state === 'given' ? state : ('other' as const),
-      }));
-      const incoming = [...moves.incoming]
-        .filter(([, { state }]) => state === 'granted' || state === 'begun' || state === 'stored')
-        .map(([node, { offered, state }]) => ({ node, job: offered.job.id, side: state === 'stored' ? state : ('other' as const) }));
-      return [...out, ...incoming];
-    },
+    open: () => openMoves(moves),
     settle(node, found) {
-      const given = moves.outgoing.get(node);
-      const stored = moves.incoming.get(node);
-      if (found === 'gone') apply({ kind: 'gone', node });
-      else if (given !== undefined) apply({ kind: 'heard', from: node, message: { kind: 'running', move: given.move }, verdict: () => 'late' });
-      else if (stored !== undefined) apply({ kind: 'heard', from: node, message: { kind: 'withdraw', move: stored.move }, verdict: () => 'late' });
+      const event = settlement(moves, node, found);
+      if (event !== undefined) apply(event);
     },
     take,
     async idle() {
       while (working.size > 0) await Promise.all(working);
     },
   };
-}
-
-const refusals: Readonly<Record<RefusalReason, string>> = {
-  blocked: 'takes no guests (mosctl block)',
-  pair: 'has another move with this node under way',
-  full: 'has enough jobs arriving',
-  memory: 'has not enough free memory',
-  owner: 'is needed by its owner',
-  load: 'is busier than it seemed',
-  late: 'gave up the move',
-  version: 'cannot thaw what this node freezes',
-};
-
-function refusalText(node: number, why: RefusalReason): string {
-  return `node ${node} ${refusals[why]}`;
 }
 
 function rounded({ total, frozen, rounds, plain, sent, parts }: MoveFigures): Record<string, unknown> {

@@ -1,10 +1,10 @@
 // Nodes that are lost with what ran on them. A node that is dead for a minute is given up, by those whose jobs it had and by those whose jobs it was the home of:
-// both sides of a cut network come to the same, so nothing runs that nobody waits for. A node that has started anew is asked what it still has.
+// both sides of a cut network come to the same, so nothing runs that nobody waits for. A node that has started anew is asked what it still has, twice.
 import { sentence } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Member, MemberTable } from '../../cluster/members.ts';
 import type { Deputies } from '../jobs/deputies.ts';
-import type { Link } from '../jobs/types.ts';
+import type { JobId, Link } from '../jobs/types.ts';
 import { fields, text } from './shape.ts';
 
 const look = 1000;
@@ -16,7 +16,7 @@ const settled = 20_000;
 export interface LostOptions {
   readonly self: number;
   readonly table: MemberTable;
-  readonly deputies: Pick<Deputies, 'jobs' | 'nodeGone' | 'homeGone'>;
+  readonly deputies: Pick<Deputies, 'jobs' | 'nodeGone' | 'homeGone' | 'jobGone'>;
   /** Its jobs have no home any more. */
   readonly homeLost: (home: number) => void;
   readonly link: Link;
@@ -29,6 +29,8 @@ export function watchLost({ self, table, deputies, homeLost, link, now, log }: L
   const gone = new Set<number>();
   const began = new Map<number, number>();
   const renewed = new Map<number, number>();
+  /** Jobs that their node did not have when it was asked. */
+  const missed = new Set<JobId>();
 
   const giveUp = (node: number): void => {
     log('warn', 'node.lost', { id: node });
@@ -39,9 +41,16 @@ export function watchLost({ self, table, deputies, homeLost, link, now, log }: L
 
   const askWhatIsLeft = async (node: number): Promise<void> => {
     const there = [...deputies.jobs.values()].filter((job) => job.node === node);
-    const answers = await Promise.all(there.map(({ spec }) => link.call(node, 'job.holds', { job: spec.id })));
-    const isNothing = answers.every((answer) => text(fields(answer, 'an answer'), 'holds') === 'none');
-    if (there.length > 0 && isNothing) deputies.nodeGone(node);
+    const missing = new Set<JobId>();
+    for (const { spec } of there) {
+      const answer = fields(await link.call(node, 'job.holds', { job: spec.id }), 'an answer');
+      if (text(answer, 'holds') !== 'none' || deputies.jobs.get(spec.id)?.node !== node) continue;
+      // Not at the first word: it may have gone on to a third node, which has not said so yet.
+      if (missed.delete(spec.id)) deputies.jobGone(spec.id);
+      else missing.add(spec.id);
+    }
+    for (const id of missing) missed.add(id);
+    if (missing.size > 0) renewed.set(node, now() + settled);
   };
 
   const lookForDead = ({ id, state, since }: Member): void => {

@@ -1,9 +1,8 @@
 // Moves whose other side was started anew: its agent is asked what it has of the job, and if that does not say it, the job's home. `job.holds`, `job.home`.
-import { sentence } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import type { JobId, Link } from '../jobs/types.ts';
+import type { Link } from '../jobs/types.ts';
 import type { Driver } from './driver.ts';
-import { fields, flag, text, whole } from './shape.ts';
+import { fateAt } from './fate.ts';
 
 export interface SettlingOptions {
   readonly self: number;
@@ -28,26 +27,8 @@ export function settledByStarts({ self, link, driver, member, log }: SettlingOpt
       const began = peerAt.get(node) ?? incarnation;
       peerAt.set(node, began);
       if (incarnation === began) continue;
-      const found = side === 'other' ? 'gone' : await askAbout(node, job);
+      const found = side === 'other' ? 'gone' : await fateAt(node, job, self, link, log);
       if (found !== undefined) driver.settle(node, found);
-    }
-  }
-
-  /** Undefined: it is not known yet. */
-  async function askAbout(node: number, job: JobId): Promise<'gone' | 'runs-there' | undefined> {
-    try {
-      const answer = fields(await link.call(node, 'job.holds', { job }), 'an answer');
-      const holds = text(answer, 'holds');
-      if (holds !== 'none') return holds === 'runs' ? 'runs-there' : undefined;
-      // It may have ended there, or gone on: its home knows.
-      const home = Number(job.split('-')[0]);
-      const at = fields(await link.call(home, 'job.home', { job }), 'an answer');
-      if (!flag(at, 'known')) return 'runs-there';
-      const where = whole(at, 'where');
-      return where === self || where === node ? 'gone' : 'runs-there';
-    } catch (error) {
-      log('debug', 'move.unheard', { to: node, message: 'job.holds', reason: sentence(error) });
-      return undefined;
     }
   }
 

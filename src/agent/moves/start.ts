@@ -46,6 +46,8 @@ export interface MovesOptions extends HomeSideOptions {
   readonly views: () => readonly NodeView[];
   /** What gossip says of a node: which start of its agent, and whether it lives. */
   readonly member: (node: number) => { readonly incarnation: number; readonly alive: boolean } | undefined;
+  /** What this node has of a job that the moves do not know (yet): one from before this agent. Throws while that is not known. */
+  readonly before?: (job: JobId) => 'runs' | 'given' | 'none';
   /** Guests have come or gone. */
   readonly onGuests: () => void;
   /** Of jobs whose only copy is here, frozen. Default `run`. */
@@ -222,7 +224,11 @@ export function startMoves(options: MovesOptions): Moves {
   const home = homeSide({ ...options });
   const start = placer({ ...options, own, ruleJobs });
 
-  link.answer('job.holds', (_from, body) => Promise.resolve({ holds: driver.holds(readJobId(fields(body, 'a question'))) }));
+  link.answer('job.holds', async (_from, body) => {
+    const id = readJobId(fields(body, 'a question'));
+    const holds = driver.holds(id);
+    return { holds: holds === 'none' ? (options.before?.(id) ?? holds) : holds };
+  });
   link.answer('job.go', async (from, body) => {
     const asked = fields(body, 'a request');
     const to = asked.get('to') === 'balance' ? 'balance' : whole(asked, 'to', 1);

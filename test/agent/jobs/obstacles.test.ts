@@ -62,6 +62,8 @@ describe('a job does not move', () => {
     ['with too much memory locked', { locked: 16384 }, ['mlock']],
     ['while it is debugged', { tracer: 9 }, ['traced']],
     ['with namespaces of its own', { namespaces: ['net:[9]', 'pid:[2]'] }, ['namespace']],
+    ['with a file that was removed, on NFS', files('/var/tmp/.nfs000000008000002b00000002'), ['removed-file']],
+    ['with one mapped', { maps: ['/var/tmp/.nfs000000008000002b00000002'] }, ['removed-file']],
     ['with a file that only this node sees', { files: [{ path: '/tmp/x', mount: 7 }] }, ['local-file']],
     ['for several reasons, all of which it tells', { policy: 2, ...files('/dev/fuse', 'socket:[1]') }, ['realtime', 'device', 'socket']],
   ] as const)('%s', (_words, change, expected) => {
