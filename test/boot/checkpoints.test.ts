@@ -4,10 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadFarm } from '../../src/farm/config.ts';
 import type { JobsSeen } from '../../src/farm/jobs.ts';
-import { type Lab, labKernelArgs, startLab } from '../../src/lab/lab.ts';
-import { command, farm, makeFarm, onConsole, supervisor, until } from '../support/farm-under-test.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { command, farm, labOf, makeFarm, onConsole, until } from '../support/farm-under-test.ts';
 
 const bootSeconds = 600;
 const names = ['n1', 'n2', 'n3'];
@@ -38,15 +37,7 @@ beforeAll(async () => {
   const config = join(directory, 'farm.yaml');
   writeFileSync(config, readFileSync(config, 'utf8').replace('    console_login: true', '    console_login: true\n    openmosix: { home_lost: restart }'));
   farm(directory, 'add-node', ...names.map((_, index) => `52-54-00-AA-09-0${index + 1}`));
-  const { nodes, networks } = loadFarm(directory);
-  lab = await startLab({
-    directory: join(directory, '.lab'),
-    farmDirectory: directory,
-    network: { interface: networks[0]!.link.interface, address: { address: networks[0]!.server, prefix: networks[0]!.subnet.prefix } },
-    machines: nodes.map(({ name, mac }) => ({ name, mac: mac!, memoryMiB: 512, firmware: 'bios' as const })),
-    serve: { command: process.execPath, args: [command, '-C', directory, 'serve', '--log-format', 'json', '--kernel-args', labKernelArgs] },
-    supervisor,
-  });
+  lab = await labOf(directory);
   await until(directory, names, ({ stage }) => stage === 'up', bootSeconds);
   for (const name of names) await onConsole(lab, name, 'until journalctl -u farm-agent | grep -q migration.started; do sleep 1; done', 300);
 }, 1000_000);
@@ -57,9 +48,9 @@ afterAll(async () => {
 
 describe('a job with checkpoints', () => {
   it('goes on from the last one when its node is switched off, and what it writes comes once', async () => {
-    expect(await n1(`mosrun -A 30 -2 ${counting(700)} > /run/count & P=$!; until [ -e /hpc/jobs/$P/where ]; do sleep 1; done; ${whereFile}; echo there`, 240)).toBe(
-      'there',
-    );
+    expect(
+      await n1(`mosrun -A 30 -2 ${counting(700)} > /run/count & P=$!; until [ -e /hpc/jobs/$P/where ]; do sleep 1; done; ${whereFile}; echo there`, 240),
+    ).toBe('there');
     const job = await eventually(() => jobs().jobs.find(({ state, node }) => state === 'running' && node === 2), 60, 'the job runs on n2');
     expect(farm(directory, 'job', 'checkpoint', job.id)).toMatch(/^job 1-\d+-\d+: checkpoint 1, \d/);
     expect(farm(directory, 'job', 'show', job.id)).toMatch(/checkpoint +number 1, \d+ s ago, .* made on n2/);

@@ -11,7 +11,7 @@ import { readJobId } from '../moves/wire.ts';
 export const jobPurpose = 'farm.job';
 
 /** Jobs in one answer: 1 MiB divided by what one takes. */
-export const listedMax = 500;
+const listedMax = 500;
 
 export interface AskedOptions {
   readonly link: Pick<Link, 'serve'>;

@@ -43,9 +43,9 @@ const others = (self: number) => [1, 2, 3, 4].filter((node) => node !== self && 
 const log = (_level: string, event: string): void => void events.push(event);
 
 function restorerAt(node: number): Restoring {
-  links.of(node).answer('job.holds', (_from, body) =>
-    Promise.resolve({ holds: world.running.get((body as { readonly job: string }).job) === node ? 'runs' : 'none' }),
-  );
+  links
+    .of(node)
+    .answer('job.holds', (_from, body) => Promise.resolve({ holds: world.running.get((body as { readonly job: string }).job) === node ? 'runs' : 'none' }));
   return restorer({
     ...{ self: node, store, engine: new FakeEngine(world, node), link: links.of(node), attach: fakeAttach, others: () => others(node), log },
     versions: { ...versions, ...bad.get(node) },

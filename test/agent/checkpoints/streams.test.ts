@@ -95,28 +95,32 @@ describe('a job that goes back', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
         const { network, pipes, faults, ends, streams, attach, text } = world();
-        let job = doubler(0);
-        let attached = attach(2, job);
+        const at = { attached: attach(2, doubler(0)), last: begins, life: 0, said: '' };
         await turns(10);
-        let last = await checkpoint(streams, attached);
-        let said = '';
-        let life = 0;
-        for (const each of steps) {
-          if (each.kind === 'input') {
-            const letters = String.fromCharCode(97 + (said.length % 26)).repeat(each.size);
-            said += letters;
+        const acts: Readonly<Record<Step['kind'], (size: number) => Promise<void> | void>> = {
+          input(size) {
+            const letters = String.fromCharCode(97 + (at.said.length % 26)).repeat(size);
+            at.said += letters;
             pipes.input.write(letters);
-          } else if (each.kind === 'checkpoint') last = await checkpoint(streams, attached);
-          else if (each.kind === 'cut') network.cut();
-          else if (each.kind === 'lost') {
-            attached.release();
+          },
+          async checkpoint() {
+            at.last = await checkpoint(streams, at.attached);
+          },
+          cut: () => network.cut(),
+          lost() {
+            at.attached.release();
             network.cut();
-            life += 1;
-            job = doubler(life);
-            attached = attach(2 + life, job, last);
-          }
-          await turns(each.kind === 'wait' ? 20 : 3);
+            at.life += 1;
+            at.attached = attach(2 + at.life, doubler(at.life), at.last);
+          },
+          wait: () => turns(17),
+        };
+        await acts.checkpoint(0);
+        for (const each of steps) {
+          await acts[each.kind](each.kind === 'input' ? each.size : 0);
+          await turns(3);
         }
+        const { said } = at;
         pipes.input.end();
         for (let wait = 0; wait < 500 && ends.length === 0; wait += 1) await new Promise((resolve) => setTimeout(resolve, 2));
         expect(faults).toEqual([]);
