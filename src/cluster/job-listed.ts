@@ -35,3 +35,6 @@ export interface JobListed {
 /** What of a long command line is told. */
 export const argsTold = 20;
 export const argTold = 60;
+
+/** Where agents keep checkpoints: every node of a farm may mount it from the server, without being told to. */
+export const checkpointsPath = '/var/lib/farm/checkpoints';

@@ -6,10 +6,9 @@ import { FarmError, sentence, WireError } from '../base/errors.ts';
 import { inParallel } from '../base/in-parallel.ts';
 import type { HttpAnswer } from '../boot/answers.ts';
 import type { HttpRequest } from '../boot/http.ts';
-import type { JobListed } from '../cluster/job-listed.ts';
+import { checkpointsPath, type JobListed } from '../cluster/job-listed.ts';
 import { sharedDirectory } from './directory.ts';
 import type { Farm, Node } from './farm.ts';
-import { checkpointsPath } from './shared.ts';
 
 /** The resource of the control socket. */
 export const jobsPath = '/jobs';

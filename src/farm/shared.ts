@@ -1,5 +1,6 @@
 // Shared paths: directories that the nodes of a profile have in common, read-write, beside their own roots. Which may be shared, and their names on the wire.
 import { createHash } from 'node:crypto';
+import { checkpointsPath } from '../cluster/job-listed.ts';
 import { type Access, overflowId } from '../nfs/access.ts';
 import type { Complaint } from './complaints.ts';
 
@@ -77,9 +78,6 @@ export const firstSharedOwner = 0x8000_0000;
 export function sharedOwner(path: string): number {
   return (createHash('sha256').update(path).digest().readUInt32BE(0) | firstSharedOwner) >>> 0;
 }
-
-/** Where the nodes' agents keep checkpoints of jobs (src/agent/checkpoints/): every node may mount it, and its agent does when it needs it. */
-export const checkpointsPath = '/var/lib/farm/checkpoints';
 
 const checkpointsShared: SharedPath = {
   path: checkpointsPath,

@@ -3,10 +3,9 @@ import { lookup } from 'node:dns/promises';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { FarmError, sentence } from '../../base/errors.ts';
 import { run } from '../../base/processes.ts';
+import { checkpointsPath } from '../../cluster/job-listed.ts';
 import { isNfsMount } from '../hpc/mount.ts';
 
-/** As src/farm/shared.ts has it: every node of a farm may mount it, without being told to. */
-const checkpointsExport = '/var/lib/farm/checkpoints';
 const defaultPlace = '/run/farm-agent/checkpoints';
 const nfsPort = 2049;
 const patience = 30_000;
@@ -26,14 +25,14 @@ export function mountedStore(server: string, at: string = defaultPlace): () => P
         const { address } = await lookup(server, 4);
         await mkdir(at, { recursive: true, mode: 0o700 });
         const all = `${options},addr=${address},port=${nfsPort},mountport=${nfsPort}`;
-        await run('mount', ['-i', '-t', 'nfs', '-o', all, `${address}:${checkpointsExport}`, at], { signal: AbortSignal.timeout(patience) });
+        await run('mount', ['-i', '-t', 'nfs', '-o', all, `${address}:${checkpointsPath}`, at], { signal: AbortSignal.timeout(patience) });
         await chmod(at, 0o700); // what is in the memory of programs is nobody's business
       }
       return at;
     } catch (error) {
       throw new FarmError(
         'checkpoint.place',
-        `there is no place for checkpoints: ${checkpointsExport} of ${server} cannot be mounted: ${sentence(error)}`,
+        `there is no place for checkpoints: ${checkpointsPath} of ${server} cannot be mounted: ${sentence(error)}`,
         'does farm serve run there, with NFS? farm status',
         error,
       );
