@@ -115,7 +115,7 @@ function overrides(root) {
 async function service(root, share) {
   const { unitText } = await import(join(share, 'dist/farm/unit.js'));
   // Nodes' own device files in shared paths must be possible: the package knows no farm.yaml.
-  const any = { directory: farmDirectory, name: farmDirectory, profiles: [{ shared: ['/'] }] };
+  const any = { directory: farmDirectory, name: farmDirectory, profiles: [{ shared: ['/'] }], usersFromServer: undefined };
   write(join(root, 'usr/lib/systemd/system/farm.service'), unitText(any, { program: ['/usr/bin/farm'], user: undefined, doc: 'man:farm(1)' }));
 }
 

@@ -187,6 +187,7 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
           state,
           sampler,
         },
+        ...{ server: settings.server, homeLost: config.homeLost, mfsCache: config.mfsCache },
         ...{ measures: () => measures, program: process.argv[1], refuse: count, log },
       });
     } catch (error) {

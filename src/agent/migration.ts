@@ -1,7 +1,6 @@
 // Migration on this node, put together: the link, the engine, the deputies and the moves, and what /hpc asks of them.
 import { readFile } from 'node:fs/promises';
 import { freemem, hostname, totalmem } from 'node:os';
-import { basename } from 'node:path';
 import type { Ipv4 } from '../base/addresses.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -10,8 +9,11 @@ import type { Measures } from '../cluster/entry.ts';
 import type { MemberTable } from '../cluster/members.ts';
 import type { ClusterMap } from '../cluster/nodes.ts';
 import { viewsOf } from '../cluster/view.ts';
+import { answerServer } from './checkpoints/asked.ts';
+import { startCheckpoints } from './checkpoints/service.ts';
 import type { HpcGuest, HpcJob } from './hpc/job-files.ts';
 import type { MigrationSource } from './hpc-source.ts';
+import { commandOf, savedWords, serverAnswers } from './job-listing.ts';
 import { jobMounts } from './jobs/caller.ts';
 import { type Deputies, startDeputies } from './jobs/deputies.ts';
 import { startJobEngine } from './jobs/engine.ts';
@@ -53,6 +55,11 @@ export interface MigrationOptions {
   readonly rootOf: RootOf;
   /** The farm's image that this node has booted, empty where it has none. */
   readonly image: string;
+  /** The farm's server, which has the place for checkpoints. */
+  readonly server: string;
+  readonly homeLost: 'kill' | 'restart';
+  /** Where checkpoints are kept. By default the server's directory for them. */
+  readonly checkpointsAt?: () => Promise<string>;
   /** Flags or guests have changed: tell the cluster. */
   readonly tell: () => void;
   readonly refuse: (reason: string, from: string, detail: string) => void;
@@ -128,6 +135,19 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
   };
   const adopted = await takeAdopted(found, { self: self.id, link, runs: goOn, after: (ms, act) => void setTimeout(act, ms).unref(), log });
   before = adopted;
+  const current = (): Deputies => {
+    if (deputies === undefined) throw new FarmError('migration.absent', 'the agent is still starting');
+    return deputies;
+  };
+  const checkpoints = startCheckpoints({
+    ...{ self: self.id, server: options.server, homeLost: options.homeLost, link, engine, versions, now, log, jobs: started.jobs, deputies: current },
+    admit: (spec) => started.admit(spec),
+    take: (job, attached, luggage) => started.takeBack(job, attached, luggage),
+    best: ({ spec, options: wishes }) => started.place(spec, wishes),
+    ...(options.checkpointsAt === undefined ? {} : { place: options.checkpointsAt }),
+    others: () => [...table.members.values()].filter(({ id, state: is }) => id !== self.id && is === 'alive').map(({ id }) => id),
+    changed: (id) => started.tellAgain(id),
+  });
   const gated: Pick<JobEngine, 'start'> = {
     async start(spec) {
       started.admit(spec);
@@ -140,6 +160,9 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
       place: (spec, wishes) => Promise.resolve(started.place(spec, wishes)),
       started: (job, attached, wishes) => started.take(job, attached, wishes),
       adopt: (id) => Promise.resolve(adopted.holds(id) === 'given' ? 'given' : adopted.take(id)),
+      restore: checkpoints.restore,
+      lost: checkpoints.lost,
+      ended: checkpoints.ended,
       ...{ mounts: () => mountsOf(image), image },
     });
     for (const job of early) goOn(job);
@@ -153,10 +176,12 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
       }
     }
   } catch (error) {
+    checkpoints.close();
     await started.close();
     throw error;
   }
-  const stopWatching = watchLost({ self: self.id, table, deputies, link, now, log });
+  answerServer({ link, ...serverAnswers(started, deputies, checkpoints) });
+  const stopWatching = watchLost({ self: self.id, table, deputies, homeLost: checkpoints.homeLost, link, now, log });
   log('info', 'migration.started', { criu: versions.criu, kernel: versions.kernel });
   return {
     source: sourceOf(self.id, started, deputies),
@@ -164,6 +189,7 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
     homes: () => new Set([...started.jobs.values()].map(({ job }) => job.spec.home)),
     async close() {
       stopWatching();
+      checkpoints.close();
       await started.close();
       await deputies?.close();
       await engine.close();
@@ -197,18 +223,19 @@ function sourceOf(self: number, moves: Moves, deputies: Deputies): MigrationSour
     abroad: () => moves.abroad(),
     jobs: () =>
       moves.homeJobs().map(({ spec, where, news, asked }): HpcJob => {
-        const { moves: moved = 0, cpu = 0, memory = 0, used = 0, obstacles = [], holds = [], thinks = '', goingTo } = news ?? {};
+        const { moves: moved = 0, cpu = 0, memory = 0, used = 0, obstacles = [], holds = [], thinks = '', goingTo, unsaved } = news ?? {};
+        const { checkpoint, options: wishes } = deputies.jobs.get(spec.id) ?? {};
         const locked = news?.wishes.locked ?? deputies.jobs.get(spec.id)?.options.locked ?? false;
         const { deputy: pid, uid } = spec;
-        const common = { pid, uid, command: nameOf(spec.args), node: where, atHome: where === self, moves: moved, locked };
-        return { ...common, goingTo, cpu, memory, used, obstacles, holds, thinks, asked };
+        const common = { pid, uid, command: commandOf(spec.args), node: where, atHome: where === self, moves: moved, locked };
+        return { ...common, goingTo, cpu, memory, used, obstacles, holds, thinks, asked, saved: savedWords(wishes?.checkpoint, checkpoint, unsaved) };
       }),
     guests: () =>
       [...moves.jobs.values()]
         .filter(({ job }) => job.spec.home !== self)
         .map(({ job, memory, usedBefore, usedHere, moves: moved }): HpcGuest => {
           const { home, deputy, uid, gid, args } = job.spec;
-          return { pid: job.pid, home, deputy, uid, gid, command: nameOf(args), memory, used: usedBefore + usedHere, moves: moved };
+          return { pid: job.pid, home, deputy, uid, gid, command: commandOf(args), memory, used: usedBefore + usedHere, moves: moved };
         }),
     send: (pid, place) => moves.request(idOf(pid), placeOf(place, self)),
     lock(pid, locked) {
@@ -222,10 +249,4 @@ function sourceOf(self: number, moves: Moves, deputies: Deputies): MigrationSour
       moves.send(guest.job.spec.id, placeOf(place, guest.job.spec.home));
     },
   };
-}
-
-function nameOf([program = '']: readonly string[]): string {
-  return basename(program)
-    .replace(/[^\x20-\x7e]/g, '?')
-    .slice(0, 64);
 }

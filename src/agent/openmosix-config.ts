@@ -2,6 +2,7 @@
 import { FarmError } from '../base/errors.ts';
 import { noFlags } from '../cluster/entry.ts';
 import { nodeIdMax } from '../cluster/map.ts';
+import { mfsCacheMax } from './mfs/mount-options.ts';
 import type { KeptState } from './state.ts';
 
 export interface NodeConfig {
@@ -9,6 +10,10 @@ export interface NodeConfig {
   readonly id: number | undefined;
   /** MIGRATE, BLOCK, MFS, NODESPEED and MOSGATES. */
   readonly initial: Partial<KeptState>;
+  /** MFSCACHE, which openMosix did not have: seconds. */
+  readonly mfsCache: number;
+  /** HOMELOST: what this node does for jobs whose home is lost, of which there are checkpoints. */
+  readonly homeLost: 'kill' | 'restart';
 }
 
 /** Throws `FarmError` `config.invalid`. */
@@ -20,6 +25,8 @@ export function readNodeConfig(config: ReadonlyMap<string, string>): NodeConfig 
   const initial = { flags, gateways };
   return {
     id: number(config, 'MYOMID', nodeIdMax),
+    mfsCache: number(config, 'MFSCACHE', mfsCacheMax) ?? 0,
+    homeLost: says('HOMELOST', 'restart') ? 'restart' : 'kill',
     initial: speed === undefined ? initial : { ...initial, speed: { value: speed, hardware: '', set: true } },
   };
 }

@@ -1,5 +1,7 @@
 // What this node does with the others beside gossip: the link to their agents, /mfs over it, and jobs that move. Each goes without the next.
+import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
+import { parseIpv4 } from '../base/addresses.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import { noFlags } from '../cluster/entry.ts';
 import { type RootsOptions, startRoots } from './jobs/root.ts';
@@ -10,6 +12,8 @@ import { type Migration, type MigrationOptions, startMigration } from './migrati
 export interface PeersOptions extends Omit<MigrationOptions, 'link' | 'rootOf' | 'image'> {
   /** This program's file. */
   readonly program: string | undefined;
+  /** Seconds for which /mfs keeps names and attributes. */
+  readonly mfsCache: number;
 }
 
 export interface Peers {
@@ -19,9 +23,13 @@ export interface Peers {
 }
 
 /** Throws `FarmError` `link.port`. Without criu, or without an NFS client, the rest works, and the log says what does not. */
-export async function startPeers({ program, ...options }: PeersOptions): Promise<Peers> {
+export async function startPeers({ program, mfsCache, ...options }: PeersOptions): Promise<Peers> {
   const { self, table, state, keys, map, refuse, log } = options;
-  const link = await startLink({ self, map, keys, refuse, log });
+  const server = await lookup(options.server, 4).then(
+    ({ address }) => parseIpv4(address),
+    () => undefined, // then it cannot ask anything of this node
+  );
+  const link = await startLink({ self, map, keys, refuse, log, server: () => server });
   let migration: Migration | undefined;
   const members = () =>
     [...map().addresses.keys()].map((id) => {
@@ -29,7 +37,7 @@ export async function startPeers({ program, ...options }: PeersOptions): Promise
       return { id, isUp: id === self.id || member?.state === 'alive' || member?.state === 'suspect', nomfs: (member?.facts?.flags ?? noFlags).nomfs };
     });
   const mfs = await startMfs({
-    ...{ self: self.id, link, members, nomfs: () => state.get().flags.nomfs, key: keys()[0], log, mountPoint: mfsPlace },
+    ...{ self: self.id, link, members, nomfs: () => state.get().flags.nomfs, key: keys()[0], log, mountPoint: mfsPlace, cache: mfsCache },
     ...(program === undefined ? {} : { program }),
   }).catch((error: unknown) => {
     log('error', 'mfs.absent', { reason: sentence(error) });

@@ -1,10 +1,13 @@
 // farm image use, rollback, gc, copy, rename, remove: what changes the images that are there.
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { collectGarbage, copyVersion, removeImage, removeVersion, renameImage, rollBack, useVersion } from '../farm/change-images.ts';
 import { loadFarm } from '../farm/config.ts';
+import { imagesDirectory } from '../farm/directory.ts';
 import { foldNames } from '../farm/host-range.ts';
 import { bootsNext, namedBy, sortOut } from '../farm/image-uses.ts';
 import { type StoredImage, type StoredVersion, storedImages } from '../farm/stored-images.ts';
+import { blobStoreName, emptyBlobStore, storedBytes } from '../image/oci/blob-store.ts';
 import { knownUses } from './image-list.ts';
 import { farmDirectory, numberArgument } from './options.ts';
 
@@ -42,7 +45,7 @@ const keptByDefault = 2;
 
 export function imageGc(): Command {
   return new Command('gc')
-    .description('remove versions that no node needs, and what interrupted builds left')
+    .description('remove versions that no node needs, what interrupted builds left, and layers kept of pulled images')
     .option('--keep <n>', 'so many of the newest versions of each image stay in any case', numberArgument(0, 1000), keptByDefault)
     .option('--dry-run', 'only say what would be removed')
     .option('--json', 'for programs')
@@ -55,8 +58,14 @@ export function imageGc(): Command {
         const sorted = dryRun ? sortOut(image, uses, keep) : collectGarbage(directory, name, uses, keep);
         return { image: name, left: abandoned.length, versions: sorted.map(({ version, why }) => ({ version, removed: why.length === 0, why })) };
       });
+      const store = join(imagesDirectory(directory), blobStoreName);
+      const blobs = storedBytes(store);
+      if (!dryRun) emptyBlobStore(store);
       if (json) console.log(JSON.stringify(outcomes, undefined, 2));
-      else process.stdout.write(outcomes.map((outcome) => outcomeText(outcome, dryRun)).join('') || 'There are no images.\n');
+      else {
+        process.stdout.write(outcomes.map((outcome) => outcomeText(outcome, dryRun)).join('') || 'There are no images.\n');
+        if (blobs > 0) console.log(`layers of pulled images, ${Math.ceil(blobs / 1e6)} MB: ${dryRun ? 'would remove' : 'removed'}`);
+      }
     });
 }
 

@@ -66,7 +66,15 @@ async function importWithProgress(farm: string, name: string, source: string, op
       onProgress: progress.show,
       signal: abort.signal,
     });
-    for (const clause of image.lacks) progress.done(`note: the root has ${clause}`);
+    for (const { clause } of image.lacks) progress.done(`note: the root has ${clause}`);
+    if (image.lacks.length > 0) {
+      const packages = image.lacks.map((lack) => lack.package).join(' ');
+      progress.done(
+        image.hasApt
+          ? `to add it: farm image exec ${name} -- sh -c 'apt-get update && apt-get install -y ${packages}'`
+          : `to add it, install what Debian has in: ${packages}`,
+      );
+    }
     progress.done(`image ${name} ${image.version}, kernel ${image.manifest.kernel.release}`);
   } finally {
     progress.close();

@@ -1,33 +1,8 @@
 // The farm command: arguments in, exit status out. 0 done, 1 the answer is no, 2 could not do it.
 import { Command, CommanderError } from 'commander';
-import { addNodeCommand } from './add-node.ts';
-import { bootCommand } from './boot.ts';
-import { completionCommand } from './completion.ts';
-import { ctlCommand } from './ctl.ts';
-import { demoCommand } from './demo.ts';
-import { dhcpCommand } from './dhcp.ts';
-import { doctorCommand } from './doctor.ts';
-import { explainCommand } from './explain.ts';
-import { imageCommand } from './image.ts';
-import { initCommand } from './init.ts';
-import { labCommand } from './lab.ts';
-import { leasesCommand } from './leases.ts';
-import { logCommand } from './log.ts';
-import { manCommand } from './man.ts';
-import { mapCommand } from './map.ts';
-import { nginxCommand } from './nginx.ts';
-import { nodeCommand } from './node.ts';
-import { overlayCommand } from './overlay.ts';
+import { commandsFor, wantedCommands } from './commands.ts';
 import { version } from './package.ts';
-import { powerCommand } from './power.ts';
-import { privateCommand } from './private.ts';
-import { renderCommand } from './render.ts';
 import { exitStatus, failureJson, failureText } from './report.ts';
-import { serveCommand } from './serve.ts';
-import { sshCommand } from './ssh.ts';
-import { statusCommand } from './status.ts';
-import { topCommand } from './top.ts';
-import { unitCommand } from './unit.ts';
 
 const program = new Command('farm')
   .description('Turns a pile of diskless PCs and this server into one cluster.')
@@ -37,36 +12,7 @@ const program = new Command('farm')
   .showHelpAfterError('(farm --help shows all commands)')
   .exitOverride();
 
-for (const add of [
-  initCommand,
-  imageCommand,
-  addNodeCommand,
-  nodeCommand,
-  serveCommand,
-  statusCommand,
-  topCommand,
-  logCommand,
-  ctlCommand,
-  bootCommand,
-  powerCommand,
-  sshCommand,
-  leasesCommand,
-  privateCommand,
-  mapCommand,
-  overlayCommand,
-  renderCommand,
-  dhcpCommand,
-  doctorCommand,
-  explainCommand,
-  nginxCommand,
-  labCommand,
-  demoCommand,
-  completionCommand,
-  manCommand,
-  unitCommand,
-]) {
-  for (const command of [add()].flat()) program.addCommand(inheriting(command, program));
-}
+for (const command of await commandsFor(wantedCommands(process.argv.slice(2)), (name) => new Command(name))) program.addCommand(inheriting(command, program));
 
 /** With the settings of `above`, which commander gives to one level only: wrong usage of `farm node list` ends with 2, too. */
 function inheriting(command: Command, above: Command): Command {

@@ -11,6 +11,7 @@ import { readKey } from '../farm/live.ts';
 import { selectNodes } from '../farm/node-set.ts';
 import { findTemplate, inForce, type OverlayTemplate, overlayTemplates, plainPath } from '../farm/overlay-templates.ts';
 import { mapInForce } from '../farm/own-map.ts';
+import { withAccounts } from '../farm/server-account-files.ts';
 import { templateValues } from '../farm/values.ts';
 import { filesFor } from '../overlay/folded.ts';
 import { type OverlaySource, renderOverlay } from '../overlay/render.ts';
@@ -63,7 +64,7 @@ export function overlayDiff(): Command {
 
 /** How a node sees overlays, layer on layer. */
 function rendering(directory: string, name: string): { node: Node; seen: (directories: readonly string[]) => ReadonlyMap<string, OverlayFile> } {
-  const farm = loadFarm(directory);
+  const farm = withAccounts(loadFarm(directory));
   const [node, ...more] = selectNodes(farm, [name], []);
   if (node === undefined || more.length > 0) throw new FarmError('nodes.one', `${name} is not one node`, 'name a single one');
   const key = readKey(directory);

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../base/clock.ts';
 import { sentence } from '../base/errors.ts';
 import { type LogFormat, openLog } from '../base/log.ts';
+import { notifyReady } from '../base/notify.ts';
 import { keepPassed, passedSockets, untakenSockets } from '../base/passed-sockets.ts';
 import { startFarmServer } from '../farm/server.ts';
 import { type ServiceName, serviceNames } from '../farm/services.ts';
@@ -29,7 +30,8 @@ export function serveCommand(): Command {
       const log = openLog(options.logFormat, process.stdout, options.verbose === true ? 'debug' : 'info');
       keepPassed(passedSockets(process.env, process.pid));
       // They are this process's alone.
-      for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete process.env[name];
+      const { NOTIFY_SOCKET, PATH } = process.env;
+      for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'NOTIFY_SOCKET']) delete process.env[name];
       const server = await startFarmServer({
         directory: farmDirectory(command),
         only: options.only,
@@ -45,6 +47,7 @@ export function serveCommand(): Command {
       const untaken = untakenSockets();
       if (untaken.length > 0) log('warn', 'serve.sockets-untaken', { sockets: untaken, remedy: 'make the units anew: farm unit --sockets' });
       log('info', 'serve.ready', { sockets: server.sockets, pid: process.pid });
+      await notifyReady({ NOTIFY_SOCKET, PATH }, `ready, on ${server.sockets.length} sockets`);
       const signal = await end;
       log('info', 'serve.ending', { signal });
       try {

@@ -1,5 +1,5 @@
 // `users:` and `groups:` of farm.yaml: the people who may log in on nodes. docs/decisions/accounts.md says how nodes learn of them.
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Complaint, nearest } from './complaints.ts';
 import { publicKeyFault } from './ssh-keys.ts';
 
@@ -30,17 +30,18 @@ export const sshKeySchema = z.string().superRefine((line, context) => {
 
 /** useradd(8) of Debian; capitals are left out because mail and other systems fold them. */
 const accountName = /^[a-z_][a-z0-9_-]{0,30}$/;
-const accountNameSchema = z.string().regex(accountName, 'expected an account name: small letters, digits, `-` and `_`, at most 31, a letter first');
+export const accountNameSchema = z.string().regex(accountName, 'expected an account name: small letters, digits, `-` and `_`, at most 31, a letter first');
 
 /** Below are the image's own; 60001 to 65535 are systemd's and `nobody` (systemd's UIDS-GIDS.md). */
-const firstId = 1000;
+export const firstId = 1000;
+export const lastId = 2 ** 31 - 1;
 const idSchema = z
   .int()
   .min(firstId)
-  .max(2 ** 31 - 1)
+  .max(lastId)
   .refine((id) => id < 60_001 || id > 65_535, 'expected a number outside 60001 to 65535, which systemd uses itself');
 
-const pathSchema = z
+export const pathSchema = z
   .string()
   .max(255)
   .regex(/^(\/[\w.@+-]+)+$/, 'expected a path such as /home/ann')

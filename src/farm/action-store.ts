@@ -1,7 +1,7 @@
 // The boot actions of all machines and their journal, state/actions: an order outlives the server, and is on disk before it takes effect.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { FarmError, sentence } from '../base/errors.ts';
 import { Journal, readJournal } from '../base/journal.ts';
 import type { Log } from '../base/log.ts';

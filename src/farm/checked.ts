@@ -7,7 +7,7 @@ import { type Farm, type Network, type Node, type Profile, serverName, type Unkn
 import { farmPolicyComplaints, linkComplaints, networkComplaints, nodeComplaints, noProfile, overlapComplaints, profileOfPolicy } from './fit.ts';
 import { profileFor, resolveProfiles } from './inherit.ts';
 import { networkFinder } from './registry.ts';
-import { type FarmText, farmSchema, identityOf, keysAt, type NetworkText, type UnknownText } from './schema.ts';
+import { type FarmText, farmSchema, identityOf, keysAt, type NetworkText, type NodeText, type UnknownText } from './schema.ts';
 import { sharedComplaints } from './shared.ts';
 
 /** Registering machines by themselves is for the hour in which a lab is set up: then it ends, unless farm.yaml says otherwise. */
@@ -15,8 +15,8 @@ const registerDefaults = { limit: 32, windowSeconds: 1800 };
 
 export type CheckedFarm = { readonly farm: Farm } | { readonly complaints: readonly Complaint[] };
 
-/** `value` is what YAML made of a farm.yaml in `directory`. */
-export function checkedFarm(value: unknown, directory: string): CheckedFarm {
+/** `value` is what YAML made of a farm.yaml in `directory`, `plain` are nodes of it that are read already and not in `value`. */
+export function checkedFarm(value: unknown, directory: string, plain: ReadonlyMap<string, NodeText> = new Map()): CheckedFarm {
   const parsed = farmSchema.safeParse(value, { error: inWords });
   if (!parsed.success) return { complaints: complaintsOf(parsed.error.issues, keysAt) };
   const { data } = parsed;
@@ -36,7 +36,7 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
   for (const network of networks) complaints.push(...networkComplaints(network, textOf(data.networks, network.name)));
   complaints.push(...overlapComplaints(networks), ...farmPolicyComplaints(data, networks));
   if (data.tls?.port === data.http_port) complaints.push({ path: ['tls', 'port'], message: `${data.http_port} is \`http_port\` already` });
-  const nodes = nodesOf(data, networks, profiles, complaints);
+  const nodes = nodesOf(data, plain, networks, profiles, complaints);
   if (complaints.length > 0) return { complaints };
   const { tls, upload } = data;
   return {
@@ -53,6 +53,7 @@ export function checkedFarm(value: unknown, directory: string): CheckedFarm {
       sshKeys: data.ssh_keys,
       users,
       groups,
+      usersFromServer: data.users_from_server,
       leaseSeconds: data.lease_time,
       unknown,
       options: data.options,
@@ -101,19 +102,25 @@ function policyOf(scope: string, text: UnknownText, profiles: readonly Profile[]
 }
 
 /** In the order of their ids. What is wrong goes to `complaints`. */
-function nodesOf(farm: FarmText, networks: readonly Network[], profiles: readonly Profile[], complaints: Complaint[]): readonly Node[] {
+function nodesOf(
+  farm: FarmText,
+  plain: ReadonlyMap<string, NodeText>,
+  networks: readonly Network[],
+  profiles: readonly Profile[],
+  complaints: Complaint[],
+): readonly Node[] {
   const findNetwork = networkFinder(networks);
   const byName = new Map(profiles.map((profile) => [profile.name, profile]));
   const complain = nodeComplaints(serverName(farm));
   const nodes: Node[] = [];
-  for (const [name, text] of Object.entries(farm.nodes)) {
+  for (const [name, text] of [...Object.entries(farm.nodes), ...plain]) {
     const network = findNetwork(text.ip);
     const profile = byName.get(text.profile);
     complaints.push(...complain(name, text, network));
     if (profile === undefined) complaints.push({ path: ['nodes', name, 'profile'], message: noProfile(text.profile, [...byName.keys()]) });
     if (network === undefined || profile === undefined) continue;
     const { id, ip, options } = text;
-    const tags = [...new Set([...text.tags, ...profile.tags])];
+    const tags = text.tags.length === 0 ? profile.tags : [...new Set([...text.tags, ...profile.tags])];
     nodes.push({ name, id, ...identityOf(text), address: ip, network, profile: profileFor(name, text, profile, farm.profiles), tags, options });
   }
   return nodes.sort((a, b) => a.id - b.id);

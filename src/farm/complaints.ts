@@ -1,5 +1,5 @@
 // What zod complains of, in the words of whoever wrote the file.
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 /** Where in a file a complaint belongs, and what it is. */
 export interface Complaint {

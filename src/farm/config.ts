@@ -7,6 +7,8 @@ import { checkedFarm } from './checked.ts';
 import type { Complaint } from './complaints.ts';
 import type { Farm } from './farm.ts';
 import { readNodeLines } from './node-lines.ts';
+import { plainNode } from './plain-nodes.ts';
+import type { NodeText } from './schema.ts';
 
 export const configFile = 'farm.yaml';
 
@@ -40,9 +42,16 @@ function quickFarm(text: string, directory: string): Farm | undefined {
   if (lines === undefined) return undefined;
   const document = parseDocument(lines.rest, yamlOptions);
   if (document.errors.length > 0 || [...doubleKeys(document.contents, [])].length > 0) return undefined;
-  const rest = plain(document);
+  const rest = plainValue(document);
   if (rest instanceof ReferenceError || typeof rest !== 'object' || rest === null || Reflect.get(rest, 'nodes') !== null) return undefined; // `nodes:` was part of something else
-  const result = checkedFarm({ ...rest, nodes: Object.fromEntries(lines.nodes) }, directory);
+  const plain = new Map<string, NodeText>();
+  const others: Record<string, unknown> = {};
+  for (const [name, fields] of lines.nodes) {
+    const node = plainNode(name, fields);
+    if (node === undefined) others[name] = fields;
+    else plain.set(name, node);
+  }
+  const result = checkedFarm({ ...rest, nodes: others }, directory, plain);
   return 'farm' in result ? result.farm : undefined;
 }
 
@@ -57,7 +66,7 @@ function locatedFarm(text: string, directory: string): Farm {
     throw new FarmError('config.syntax', `${path}:${line}:${col}: ${message}`, 'the file is YAML 1.2: check indentation and quotes there', syntax);
   }
   const twice = [...doubleKeys(document.contents, [])];
-  const value = plain(document);
+  const value = plainValue(document);
   if (value instanceof ReferenceError) {
     throw new FarmError('config.syntax', `${path}: ${value.message}`, 'correct the `*name` that is meant, or write its value out', value);
   }
@@ -73,7 +82,7 @@ function locatedFarm(text: string, directory: string): Farm {
 }
 
 /** What the document says, or which alias (`*name`) names nothing, or too much. */
-function plain(document: Document): unknown {
+function plainValue(document: Document): unknown {
   try {
     return document.toJS();
   } catch (error) {

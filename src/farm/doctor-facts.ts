@@ -7,10 +7,12 @@ import { promisify } from 'node:util';
 import { ipv4FromNumber, parseCidr } from '../base/addresses.ts';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { imagesDirectory, stateDirectory } from './directory.ts';
-import type { Card, DhcpProbe, Facts, Listener } from './doctor.ts';
+import type { Card, DhcpProbe, Facts, Listener, ServerAccountsFact } from './doctor.ts';
 import type { Farm } from './farm.ts';
 import { Images } from './images.ts';
 import { probeDhcp } from './other-dhcp.ts';
+import { readServerAccounts } from './server-account-files.ts';
+import { withServerAccounts } from './server-accounts.ts';
 
 const run = promisify(execFile);
 const programTimeout = 5000;
@@ -32,7 +34,20 @@ export async function gatherFacts(farm: Farm, serving: boolean, isRoot: boolean)
     freeBytes: bavail * bsize,
     keyMode: keyMode(directory),
     builtImages: new Set([...wanted].filter((image) => images.current(image) !== undefined)),
+    serverAccounts: accountsFact(farm),
   };
+}
+
+function accountsFact(farm: Farm): ServerAccountsFact | undefined {
+  try {
+    const found = readServerAccounts(farm);
+    if (found === undefined) return undefined;
+    withServerAccounts(farm, found);
+    return { kind: 'found', users: found.users.map(({ name }) => name), warnings: found.warnings };
+  } catch (error) {
+    if (!(error instanceof FarmError)) throw error;
+    return { kind: 'failed', why: error.message, remedy: error.hint };
+  }
 }
 
 function keyMode(directory: string): number {

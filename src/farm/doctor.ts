@@ -28,6 +28,10 @@ export interface Listener {
 /** What a look at the network brought. */
 export type DhcpProbe = { readonly kind: 'heard'; readonly servers: readonly Ipv4[] } | { readonly kind: 'unheard'; readonly why: string };
 
+export type ServerAccountsFact =
+  | { readonly kind: 'found'; readonly users: readonly string[]; readonly warnings: readonly string[] }
+  | { readonly kind: 'failed'; readonly why: string; readonly remedy: string | undefined };
+
 /** Everything that the checks look at. */
 export interface Facts {
   readonly isRoot: boolean;
@@ -44,6 +48,8 @@ export interface Facts {
   readonly keyMode: number;
   /** Names of images that were built. */
   readonly builtImages: ReadonlySet<string>;
+  /** What `users_from_server` finds, or why it does not; undefined if farm.yaml has none. */
+  readonly serverAccounts: ServerAccountsFact | undefined;
 }
 
 /** An image with its packed root, twice, because the next version is built beside the present one. */
@@ -58,6 +64,7 @@ export function diagnose(farm: Farm, facts: Facts): readonly Finding[] {
     ...firewall(farm, facts),
     ...images(farm, facts),
     ...nodes(farm),
+    ...serverUsers(farm, facts),
     space(facts),
     key(facts),
     clock(facts),
@@ -198,6 +205,25 @@ function images({ profiles, nodes: all }: Farm, { builtImages }: Facts): readonl
 function nodes({ nodes: all, unknown }: Farm): readonly Finding[] {
   if (all.length > 0 || unknown.kind === 'register') return [{ check: 'nodes', state: 'ok', says: `${all.length} in farm.yaml` }];
   return [{ check: 'nodes', state: 'warn', says: 'none yet', remedy: 'farm add-node <mac>, or farm add-node --discover 10' }];
+}
+
+function serverUsers({ usersFromServer: wanted }: Farm, { serverAccounts: fact }: Facts): readonly Finding[] {
+  if (wanted === undefined || fact === undefined) return [];
+  const check = 'users of this server';
+  if (fact.kind === 'failed') return [{ check, state: 'bad', says: fact.why, ...(fact.remedy === undefined ? {} : { remedy: fact.remedy }) }];
+  const { users, warnings } = fact;
+  if (users.length === 0) {
+    const remedy = 'correct `uids` of `users_from_server`: getent passwd lists accounts, but those of LDAP and NIS are not taken';
+    return [
+      ...warnings.map((says): Finding => ({ check, state: 'warn', says })),
+      { check, state: 'warn', says: `none from ${wanted.first} to ${wanted.last}`, remedy },
+    ];
+  }
+  const shown = users.slice(0, 8).join(', ');
+  return [
+    { check, state: 'ok', says: `${users.length} on nodes: ${shown}${users.length > 8 ? ', ...' : ''}` },
+    ...warnings.map((says): Finding => ({ check, state: 'warn', says, remedy: 'mend it on this server, or name the account under `except`' })),
+  ];
 }
 
 function space({ freeBytes }: Facts): Finding {

@@ -1,5 +1,5 @@
 // The domain's nouns: Farm, Network, Profile, Node. What farm.yaml says, checked, with every default filled in.
-import { broadcastAddress, type Cidr, type Ipv4, inNetwork, ipv4Number, type Mac, networkAddress } from '../base/addresses.ts';
+import { type Cidr, type Ipv4, ipv4Number, type Mac, prefixMask } from '../base/addresses.ts';
 import type { BootAction, LoaderChoice } from '../boot/plan.ts';
 import type { CustomOption, DhcpMode } from '../dhcp/questions.ts';
 import type { Access } from '../nfs/access.ts';
@@ -9,6 +9,7 @@ import type { Quota } from '../tree/room.ts';
 import type { Group, User } from './accounts.ts';
 import { bytesText, clientIdText } from './identifiers.ts';
 import type { OpenmosixSetting } from './openmosix-setting.ts';
+import type { ServerUsers } from './server-accounts.ts';
 import type { SharedPath } from './shared.ts';
 
 /** Addresses from `first` to `last`, both included. */
@@ -156,6 +157,8 @@ export interface Farm {
   /** Who has an account on every node, in the order of their numbers. */
   readonly users: readonly User[];
   readonly groups: readonly Group[];
+  /** Which accounts of this server are on every node besides; undefined: none. */
+  readonly usersFromServer: ServerUsers | undefined;
   /** Of networks that have none of their own. */
   readonly leaseSeconds: number;
   /** The same. */
@@ -225,7 +228,11 @@ export function reserved(network: Pick<Network, 'server' | 'subnet' | 'router'>,
   const { subnet } = network;
   if (address === network.server) return "is the server's own address";
   if (address === network.router) return "is the router's address";
-  if (!inNetwork(subnet, address) || subnet.prefix > 30) return undefined; // RFC 3021: both addresses of a /31 are hosts'
-  if (address === networkAddress(subnet)) return 'is the address of the network itself';
-  return address === broadcastAddress(subnet) ? "is the network's broadcast address" : undefined;
+  if (subnet.prefix > 30) return undefined; // RFC 3021: both addresses of a /31 are hosts'
+  // As numbers: it is asked for every node.
+  const host = ~prefixMask(subnet.prefix);
+  const number = ipv4Number(address);
+  if ((number & ~host) !== (ipv4Number(subnet.address) & ~host)) return undefined;
+  if ((number & host) === 0) return 'is the address of the network itself';
+  return (number & host) === host ? "is the network's broadcast address" : undefined;
 }

@@ -1,5 +1,5 @@
 // How the values of farm.yaml fit together: networks that overlap, ranges outside them, two nodes with one name, address or identity.
-import { broadcastAddress, type Cidr, type Ipv4, inNetwork, ipv4FromNumber, ipv4Number, networkAddress } from '../base/addresses.ts';
+import { broadcastAddress, type Cidr, type Ipv4, inNetwork, ipv4FromNumber, ipv4Number, type Mac, networkAddress } from '../base/addresses.ts';
 import { type Complaint, nearest } from './complaints.ts';
 import { type AddressRange, cidrText, inRange, type Network, type NodeIdentity, relayPortText, reserved } from './farm.ts';
 import { clientIdText } from './identifiers.ts';
@@ -139,17 +139,15 @@ export function nodeComplaints(serverName: string): (name: string, node: NodeTex
       { key: 'ip', word: `ip ${node.ip}`, text: node.ip },
       { key: undefined, word: `name ${name.toLowerCase()}`, text: `the name ${name.toLowerCase()}, in other letters,` },
     ];
-    const taken = claims.flatMap(({ key, word, text }) => {
+    const faults: Fault[] = [...nameFault(name, serverName)];
+    if (identities.length === 0)
+      faults.push({ key: undefined, message: 'expected one of `mac`, `client_id`, `uuid` and `relay_port`, to know the machine by' });
+    for (const { key, word, text } of claims) {
       const other = holders.get(word);
       holders.set(word, name);
-      return other === undefined || other === name ? [] : [{ key, message: `${text} belongs to ${other} already` }];
-    });
-    const faults = [
-      ...nameFault(name, serverName),
-      ...(identities.length > 0 ? [] : [{ key: undefined, message: 'expected one of `mac`, `client_id`, `uuid` and `relay_port`, to know the machine by' }]),
-      ...taken,
-      ...addressFault(node.ip, network),
-    ];
+      if (other !== undefined && other !== name) faults.push({ key, message: `${text} belongs to ${other} already` });
+    }
+    faults.push(...addressFault(node.ip, network));
     return faults.map(({ key, message }) => ({ path: ['nodes', name, ...(key === undefined ? [] : [key])], message }));
   };
 }
@@ -193,14 +191,20 @@ export interface Identity extends Claim {
 
 /** What a node is known by, each in one spelling. Client id 01 and an Ethernet address is that address (RFC 2132 9.14). */
 export function identitiesOf({ mac, clientId, uuid, relayPort }: NodeIdentity): readonly Identity[] {
+  // As most are.
+  if (mac !== undefined && clientId === undefined && uuid === undefined && relayPort === undefined) return [macIdentity(mac)];
   const hex = clientId?.toString('hex') ?? '';
   const ownMac = /^01[0-9a-f]{12}$/.test(hex) ? hex.slice(2).replace(/..(?=.)/g, '$&:') : undefined;
   return [
-    ...(mac === undefined ? [] : [{ key: 'mac', word: `mac ${mac}`, text: `MAC ${mac}` } as const]),
+    ...(mac === undefined ? [] : [macIdentity(mac)]),
     ...(clientId === undefined
       ? []
       : [{ key: 'client_id', word: ownMac === undefined ? `client_id ${hex}` : `mac ${ownMac}`, text: `client id ${clientIdText(clientId)}` } as const]),
     ...(uuid === undefined ? [] : [{ key: 'uuid', word: `uuid ${[uuid, swappedUuid(uuid)].sort()[0]}`, text: `GUID ${uuid}` } as const]),
     ...(relayPort === undefined ? [] : [{ key: 'relay_port', word: `port ${relayPortKey(relayPort)}`, text: relayPortText(relayPort) } as const]),
   ];
+}
+
+function macIdentity(mac: Mac): Identity {
+  return { key: 'mac', word: `mac ${mac}`, text: `MAC ${mac}` };
 }

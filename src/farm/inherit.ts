@@ -1,5 +1,5 @@
 // Profiles that inherit from each other, and nodes that differ from their profile: each value comes from the nearest place that says it.
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Access } from '../nfs/access.ts';
 import { inheritedPower } from '../power/setting.ts';
 import { type Quota, unlimited } from '../tree/room.ts';
@@ -22,6 +22,8 @@ const defaults = {
   loader: 'auto',
   boot: 'default',
 } as const satisfies Required<Omit<BootText, 'quota' | 'power' | 'openmosix'>>;
+
+const bootKeys = ['quota', 'power', 'openmosix', ...(Object.keys(defaults) as (keyof typeof defaults)[])] as const;
 
 /** A profile, or a node, that says some of the values. */
 interface Layer {
@@ -81,8 +83,7 @@ function accessOf({ access, ...rest }: NonNullable<ProfileText['root_access']>):
 
 /** The profile of a node that says some of its values itself; the profile unchanged for all others. */
 export function profileFor(node: string, text: BootText, profile: Profile, texts: FarmText['profiles']): Profile {
-  const keys = ['quota', 'power', 'openmosix', ...Object.keys(defaults)];
-  if (keys.every((key) => Reflect.get(text, key) === undefined)) return profile;
+  if (bootKeys.every((key) => text[key] === undefined)) return profile;
   const layers = [profile.name, ...profile.ancestors].flatMap((name) => {
     const each = texts[name];
     return each === undefined ? [] : [{ where: `profile ${name}`, text: each }];

@@ -12,6 +12,8 @@ import type { Farm, Network } from './farm.ts';
 import { hostKeys } from './host-keys.ts';
 import { mapInForce } from './own-map.ts';
 import { indexFarm, type Registry } from './registry.ts';
+import { accountFiles, accountsDirectory, readServerAccounts } from './server-account-files.ts';
+import { withServerAccounts } from './server-accounts.ts';
 import { templateValues } from './values.ts';
 
 /** Everything that is derived from farm.yaml and the templates, consistent in itself. */
@@ -28,6 +30,8 @@ export interface LiveFarmOptions {
   /** Files that come with the program rather than from a template directory, such as the agent. */
   readonly programFiles: readonly OverlayFile[];
   readonly log: Log;
+  /** Where `passwd` and its like of `users_from_server` are. */
+  readonly accounts?: string;
 }
 
 /** A burst of changes (an editor writes, renames, sets times) is taken as one. */
@@ -60,8 +64,11 @@ export class LiveFarm {
   }
 
   private publish(): Published {
-    const { directory, builtinOverlay, programFiles, log } = this.options;
-    const farm = loadFarm(directory);
+    const { directory, builtinOverlay, programFiles, log, accounts } = this.options;
+    const written = loadFarm(directory);
+    const found = readServerAccounts(written, accounts);
+    const farm = found === undefined ? written : withServerAccounts(written, found);
+    for (const warning of found?.warnings ?? []) log('warn', 'users.doubtful', { warning });
     const { text: openmosixMap, file, warnings } = mapInForce(farm, directory);
     for (const { line, message } of warnings) log('warn', 'map.doubtful', { file, line, message });
     const sources = readOverlaySources([builtinOverlay, overlayDirectory(directory)]);
@@ -100,6 +107,9 @@ export class LiveFarm {
     };
     // The directory, not the file: editors and our own commands replace farm.yaml by rename.
     this.follow(this.directory, {}, (name) => (name === configFile ? changed() : undefined));
+    const { accounts = accountsDirectory } = this.options;
+    // The directory again: useradd(8) and vipw(8) replace the files by rename.
+    this.follow(accounts, {}, (name) => (this.current.farm.usersFromServer !== undefined && accountFiles.includes(name ?? '') ? changed() : undefined));
     mkdirSync(overlayDirectory(this.directory), { recursive: true });
     this.follow(overlayDirectory(this.directory), { recursive: true }, changed);
   }

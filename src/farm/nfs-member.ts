@@ -52,7 +52,7 @@ export class NfsMember {
 
   start(): Promise<void> {
     const { live, index, relays } = this;
-    const child = fork(fileURLToPath(new URL('./nfs-process.js', import.meta.url)), [], {
+    const child = fork(fileURLToPath(new URL('../farm/nfs-process.js', import.meta.url)), [], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });

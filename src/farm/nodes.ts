@@ -9,6 +9,7 @@ import { type Farm, identityText, type Network, type Node, type NodeIdentity, na
 import { addressComplaint, identitiesOf } from './fit.ts';
 import { insertNodes, type NodeEntry } from './insert.ts';
 import { networkFinder } from './registry.ts';
+import { idMax } from './schema.ts';
 
 /** What is left out is chosen: the next free one. One identity at least. */
 export interface NewNode extends NodeIdentity {
@@ -22,9 +23,6 @@ export interface NewNode extends NodeIdentity {
   /** Name of the network to take an address from; any that has one is good enough if absent. */
   readonly network?: string | undefined;
 }
-
-/** openMosix ids are 16 bits, 0 means "not a member". */
-const idMax = 65_535;
 
 export interface AddedNodes extends EditedConfig {
   readonly added: readonly Node[];

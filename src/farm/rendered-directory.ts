@@ -34,15 +34,16 @@ const manifestName = '.farm-rendered';
 const firstTime = Date.UTC(2000) / 1000;
 const times = 365 * 86_400;
 
-/** Writes `files` to `out`. Owners are set if this is root. Throws `FarmError` `render.foreign` if there is anything in `out` that this did not write. */
+/** Writes `files` to `out`, or leaves it as it is if it has just these. Owners are set if this is root. Throws `FarmError` `render.foreign` if there is anything in `out` that this did not write. */
 export function writeRendered(out: string, files: readonly OverlayFile[]): void {
   const target = resolve(out);
   const old = ownFiles(target);
+  if (old !== undefined && hasJust(old, files)) return;
   makeDirectory(dirname(target));
   const beside = mkdtempSync(`${target}.new-`);
   const made = new Set(['.']);
   try {
-    const lines = files.map((file) => writeFile(beside, file, made, { directory: target, files: old ?? new Map() }));
+    const lines = files.map((file) => writeFile(beside, file, made, { directory: target, files: old?.files ?? new Map() }));
     writeFileSync(`${beside}/${manifestName}`, lines.join(''), { mode: 0o600 });
     lutimesSync(`${beside}/${manifestName}`, firstTime, firstTime);
     finish(Buffer.from(beside));
@@ -76,7 +77,14 @@ interface Older {
 }
 
 /** By path: mode in octal digits and SHA-256 in hex. */
-type Manifest = ReadonlyMap<string, { readonly mode: string; readonly sum: string }>;
+type Manifest = ReadonlyMap<string, Listed>;
+
+interface Listed {
+  readonly mode: string;
+  readonly sum: string;
+  /** What the file has now, if its time is the one that this gave it. */
+  owner?: { readonly uid: number; readonly gid: number };
+}
 
 /**
  * Its line of the manifest. As few calls as there can be: a farm of 10,000 nodes has 30,000 files. What the older tree has is taken from there.
@@ -100,7 +108,7 @@ function writeFile(top: string, { path, mode, uid, gid, body }: OverlayFile, mad
   const ownMode = (constants.S_IFREG | mode).toString(8);
   const ownLine = line(ownMode, sum, path);
   const before = older.files.get(Buffer.from(path, 'latin1').toString());
-  if (before?.mode === ownMode && before.sum === sum && isAsWritten(older, path, sum, uid, gid)) {
+  if (before?.mode === ownMode && before.sum === sum && isOwners(before, uid, gid)) {
     linkSync(bytesOrText(`${older.directory}/${path}`), at);
     return ownLine;
   }
@@ -131,21 +139,37 @@ function bytesOrText(path: string): Buffer | string {
 }
 
 /** Not if another user rendered it, or somebody copied it without its times. */
-function isAsWritten({ directory }: Older, path: string, sum: string, uid: number, gid: number): boolean {
-  const stat = lstatSync(bytesOrText(`${directory}/${path}`), { throwIfNoEntry: false });
-  return stat?.mtimeMs === timeOf(sum) * 1000 && (!isRoot || (stat.uid === uid && stat.gid === gid));
+function isOwners({ owner }: Listed, uid: number, gid: number): boolean {
+  return owner !== undefined && (!isRoot || (owner.uid === uid && owner.gid === gid));
 }
 
-/** Modes and times of directories, whatever the umask; a directory's time comes from the names in it. */
+/** Whether a tree is what writing `files` anew would make of it. */
+function hasJust({ files: listed, isWhole }: Written, files: readonly OverlayFile[]): boolean {
+  if (!isWhole || listed.size !== files.length) return false;
+  return files.every(({ path, mode, uid, gid, body }) => {
+    const there = listed.get(Buffer.from(path, 'latin1').toString());
+    if (there === undefined || !isOwners(there, uid, gid)) return false;
+    if (body.kind === 'symlink') return there.mode.startsWith('12') && there.sum === sha256(Buffer.from(body.target));
+    return there.mode === (constants.S_IFREG | mode).toString(8) && there.sum === sha256(body.kind === 'bytes' ? body.bytes : readFileSync(body.path));
+  });
+}
+
+const directoryMode = 0o755;
+
+/** Modes and times of directories, whatever the umask. */
 function finish(directory: Buffer): void {
-  const hash = createHash('sha256');
-  for (const entry of readdirSync(directory, { withFileTypes: true, encoding: 'buffer' }).sort((a, b) => Buffer.compare(a.name, b.name))) {
-    if (entry.isDirectory()) finish(child(directory, entry.name));
-    hash.update(entry.name).update('\0');
-  }
-  chmodSync(directory, 0o755);
-  const time = firstTime + (hash.digest().readUInt32BE(0) % times);
+  const entries = readdirSync(directory, { withFileTypes: true, encoding: 'buffer' });
+  for (const entry of entries) if (entry.isDirectory()) finish(child(directory, entry.name));
+  chmodSync(directory, directoryMode);
+  const time = namesTime(entries.map(({ name }) => name));
   lutimesSync(directory, time, time);
+}
+
+/** A directory's time comes from the names in it. */
+function namesTime(names: readonly Buffer[]): number {
+  const hash = createHash('sha256');
+  for (const name of [...names].sort(Buffer.compare)) hash.update(name).update('\0');
+  return firstTime + (hash.digest().readUInt32BE(0) % times);
 }
 
 function child(directory: Buffer, name: Buffer): Buffer {
@@ -166,8 +190,14 @@ function modeText(path: Buffer | string): string {
   return (lstatSync(path).mode & 0o177777).toString(8);
 }
 
-/** The manifest of the tree of ours in `target`, line by line; undefined if there is nothing. */
-function ownFiles(target: string): Manifest | undefined {
+/** A tree of ours; not whole if a file of it is gone, or a directory is not as `finish` left it. */
+interface Written {
+  readonly files: Manifest;
+  readonly isWhole: boolean;
+}
+
+/** The tree of ours in `target`; undefined if there is nothing. */
+function ownFiles(target: string): Written | undefined {
   let names: readonly string[];
   try {
     names = readdirSync(target);
@@ -176,31 +206,51 @@ function ownFiles(target: string): Manifest | undefined {
     if (systemCode(error) === 'ENOTDIR') throw foreign(target, 'it is a file');
     throw error;
   }
-  if (names.length === 0) return new Map();
+  if (names.length === 0) return { files: new Map(), isWhole: false };
   if (!names.includes(manifestName)) throw foreign(target, 'farm render did not write it');
   const text = readFileSync(`${target}/${manifestName}`, 'utf8');
-  const listed = new Map([...text.matchAll(/^(\d+) ([0-9a-f]{64}) (.*)$/gm)].map(([, mode = '', sum = '', path = '']) => [path, { mode, sum }]));
-  const others = changedBelow(Buffer.from(target), '', listed);
+  const listed = new Map(
+    [...text.matchAll(/^(\d+) ([0-9a-f]{64}) (.*)$/gm)].map(([, mode = '', sum = '', path = '']): [string, Listed] => [path, { mode, sum }]),
+  );
+  const found: Found = { others: [], files: 0, asFinished: true };
+  lookBelow(Buffer.from(target), '', listed, found);
+  const { others } = found;
   const [first] = others;
   if (first !== undefined) throw foreign(target, `${first}${others.length === 1 ? ' was' : ` and ${others.length - 1} more were`} put there or changed since`);
-  return listed;
+  return { files: listed, isWhole: found.asFinished && found.files === listed.size };
 }
 
-function changedBelow(directory: Buffer, above: string, listed: Manifest): readonly string[] {
-  return readdirSync(directory, { withFileTypes: true, encoding: 'buffer' }).flatMap((entry) => {
+interface Found {
+  /** What was put there or changed since. */
+  readonly others: string[];
+  /** How many listed ones there are. */
+  files: number;
+  asFinished: boolean;
+}
+
+function lookBelow(directory: Buffer, above: string, listed: Manifest, found: Found): void {
+  const entries = readdirSync(directory, { withFileTypes: true, encoding: 'buffer' });
+  const { mode, mtimeMs } = lstatSync(directory);
+  found.asFinished &&= (mode & 0o7777) === directoryMode && mtimeMs === namesTime(entries.map(({ name }) => name)) * 1000;
+  for (const entry of entries) {
     const path = `${above}${entry.name.toString()}`;
     const at = child(directory, entry.name);
-    if (entry.isDirectory()) return changedBelow(at, `${path}/`, listed);
-    return path === manifestName || isListed(at, path, listed) ? [] : [path];
-  });
+    if (entry.isDirectory()) lookBelow(at, `${path}/`, listed, found);
+    else if (path === manifestName) continue;
+    else if (isListed(at, path, listed)) found.files++;
+    else found.others.push(path);
+  }
 }
 
 /** A change that keeps the time, which is made of the content, is nobody's mistake; so what has its time need not be read. */
 function isListed(at: Buffer, path: string, listed: Manifest): boolean {
   const entry = listed.get(path);
   if (entry === undefined) return false;
-  const { mode, mtimeMs } = lstatSync(at);
-  return (mode & 0o177777).toString(8) === entry.mode && (mtimeMs === timeOf(entry.sum) * 1000 || sumOf(at) === entry.sum);
+  const { mode, mtimeMs, uid, gid } = lstatSync(at);
+  if ((mode & 0o177777).toString(8) !== entry.mode) return false;
+  if (mtimeMs !== timeOf(entry.sum) * 1000) return sumOf(at) === entry.sum;
+  entry.owner = { uid, gid };
+  return true;
 }
 
 function foreign(target: string, why: string): FarmError {

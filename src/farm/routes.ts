@@ -12,6 +12,7 @@ import { ctlPath, onCtl } from './ctl.ts';
 import { nameShape } from './farm.ts';
 import type { HandOut } from './handed-out.ts';
 import type { Images } from './images.ts';
+import { type JobsOptions, jobsPath, onJobs } from './jobs.ts';
 import type { LiveFarm } from './live.ts';
 import { nodeFile } from './node-files.ts';
 import { wipePath } from './private-trees.ts';
@@ -25,6 +26,7 @@ export interface RouteParts {
   readonly handOut: HandOut;
   readonly clock: Clock;
   readonly wipe: (node: string) => Promise<void>;
+  readonly jobs: JobsOptions;
 }
 
 const stagePath = '/stage';
@@ -34,7 +36,7 @@ export function isRoutine(path: string): boolean {
   return path === reportPath || path === resultsPath || path === stagePath;
 }
 
-export function farmRoutes({ live, images, actions, sightings, handOut, clock, wipe }: RouteParts): HttpRoutes {
+export function farmRoutes({ live, images, actions, sightings, handOut, clock, wipe, jobs }: RouteParts): HttpRoutes {
   const byName = (request: HttpRequest): HttpAnswer | undefined => {
     if (request.path === '/status') return { kind: 'json', value: sightings.status() };
     return request.path === '/healthz' ? { kind: 'text', text: 'ok\n' } : undefined;
@@ -62,6 +64,7 @@ export function farmRoutes({ live, images, actions, sightings, handOut, clock, w
     if (named !== undefined) return named;
     // By the control socket, which its owner alone can open.
     if (client === undefined && path === wipePath) return onWipe(request, wipe);
+    if (client === undefined && path === jobsPath) return onJobs(request, jobs);
     if (client === undefined && path === ctlPath) return onCtl(request, sightings.orders, live.published);
     if (client === undefined) return path === actionsPath ? onActions(request, actions, clock) : undefined;
     return isRoutine(path) ? told(request, client) : file(path.slice(1), client);

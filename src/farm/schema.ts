@@ -1,5 +1,5 @@
 // Every key of farm.yaml with its type, its default and what is said of a value that cannot be. docs/reference/farm.yaml.md describes them.
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Ipv4, ipv4Number, mac, parseCidr, parseIpv4 } from '../base/addresses.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { LoaderChoice } from '../boot/plan.ts';
@@ -13,6 +13,7 @@ import { type FarmOption, type NodeIdentity, nameShape, nfsProcessesMax, type Re
 import { parseClientId, parseRelayId, parseUuid } from './identifiers.ts';
 import { openmosixShape } from './openmosix-setting.ts';
 import { longestSeconds, parseDuration, parseSize } from './quantities.ts';
+import { serverUsersSchema, serverUsersShape } from './server-accounts.ts';
 import { sharedPathFault } from './shared.ts';
 
 function issue(context: z.RefinementCtx, expected: string): never {
@@ -124,8 +125,10 @@ const networkShape = z.strictObject({
 
 const loaderSchema = z.enum(['auto', 'ipxe', 'ipxe-snp', 'pxelinux', 'grub', 'shim', 'nbi'] satisfies readonly LoaderChoice[]);
 
+export const tagShape = /^[a-z0-9][a-z0-9._-]{0,62}$/i;
+
 const tagsSchema = z
-  .array(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i, 'expected a tag: letters, digits, dots, hyphens and underscores, at most 63'))
+  .array(z.string().regex(tagShape, 'expected a tag: letters, digits, dots, hyphens and underscores, at most 63'))
   .default([])
   .transform((tags): readonly string[] => [...new Set(tags)]);
 
@@ -191,9 +194,12 @@ const relayPortSchema = relayPortShape.transform(({ circuit, remote, relay }, co
   return { ...(circuit === undefined ? {} : { circuit }), ...(remote === undefined ? {} : { remote }), ...(relay === undefined ? {} : { relay }) };
 });
 
-const nodeShape = z.strictObject({
+/** openMosix ids are 16 bits, 0 means "not a member". */
+export const idMax = 65_535;
+
+export const nodeShape = z.strictObject({
   ...bootShape.shape,
-  id: z.int().min(1).max(65_535),
+  id: z.int().min(1).max(idMax),
   mac: macSchema.optional(),
   client_id: clientIdSchema.optional(),
   uuid: uuidSchema.optional(),
@@ -239,6 +245,7 @@ export const farmSchema = z.strictObject({
   ssh_keys: z.array(sshKeySchema).default([]),
   users: usersSchema,
   groups: groupsSchema,
+  users_from_server: serverUsersSchema.optional(),
   networks: z.record(nameSchema, networkShape).refine((networks) => Object.keys(networks).length > 0, 'expected at least one network'),
   profiles: named(profileShape).default({ default: profileShape.parse({}) }),
   nodes: named(nodeShape).default({}),
@@ -259,6 +266,7 @@ export const shapes: Readonly<Record<string, z.ZodObject>> = {
   upload: uploadShape,
   'users.*': userShape,
   'groups.*': groupShape,
+  users_from_server: serverUsersShape,
   'networks.*': networkShape,
   'networks.*.unknown': unknownShape,
   'profiles.*': profileShape,

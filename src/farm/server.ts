@@ -16,12 +16,14 @@ import { openProber } from '../dhcp/prober.ts';
 import type { NfsEvent } from '../nfs/exports.ts';
 import type { OverlayFile } from '../tree/graft.ts';
 import { BootActions } from './action-store.ts';
+import { askAgent } from './agent-call.ts';
 import { bootFiles } from './boot-files.ts';
 import { type CardWatch, watchCards } from './card-watch.ts';
 import { controlSocket, stateDirectory } from './directory.ts';
 import type { Network, Node } from './farm.ts';
 import { handOut } from './handed-out.ts';
 import { Images } from './images.ts';
+import type { JobsOptions } from './jobs.ts';
 import { LiveFarm, type Published } from './live.ts';
 import { NfsProcesses } from './nfs-processes.ts';
 import { networkPool } from './places.ts';
@@ -32,6 +34,7 @@ import { farmRoutes } from './routes.ts';
 import { type ServiceName, type Shared, serviceNames, startBehindProxy, starters } from './services.ts';
 import { firstSharedOwner } from './shared.ts';
 import { Sightings } from './sightings.ts';
+import { nodesKey } from './values.ts';
 
 export interface FarmServerOptions {
   readonly directory: string;
@@ -115,7 +118,7 @@ class FarmServer implements Service {
     const { sightings, actions } = this;
     const files = bootFiles(live, (node, action) => this.plan(node, action), options.scriptTemplate);
     const handed = handOut({ files, actions, sightings, live, clock });
-    this.routes = farmRoutes({ live, images: this.images, actions, sightings, handOut: handed, clock, wipe: (node) => this.wipe(node) });
+    this.routes = farmRoutes({ live, images: this.images, actions, sightings, handOut: handed, clock, wipe: (node) => this.wipe(node), jobs: this.jobs() });
     this.shared = {
       live,
       questions: dhcpQuestions(live, (node) => this.plan(node), this.registrar.seen),
@@ -172,6 +175,14 @@ class FarmServer implements Service {
   private async wipe(node: string): Promise<void> {
     if (this.nfs === undefined) removePrivate(this.options.directory, node);
     else await (await this.nfs).wipe(node);
+  }
+
+  /** What `farm job` asks and orders. */
+  private jobs(): JobsOptions {
+    const { live, sightings } = this;
+    const up = () => new Set(sightings.status().nodes.flatMap(({ name, stage }) => (stage === 'agent' || stage === 'up' ? [name] : [])));
+    const key = nodesKey(live.key);
+    return { farm: () => live.published.farm, up, ask: (node, question, patience) => askAgent(node, key, question, patience) };
   }
 
   private nfsProcesses(): Promise<NfsProcesses> {

@@ -1,6 +1,7 @@
 // Shared paths: directories that the nodes of a profile have in common, read-write, beside their own roots. Which may be shared, and their names on the wire.
 import { createHash } from 'node:crypto';
-import type { Access } from '../nfs/access.ts';
+import { checkpointsPath } from '../cluster/job-listed.ts';
+import { type Access, overflowId } from '../nfs/access.ts';
 import type { Complaint } from './complaints.ts';
 
 /** A directory of the nodes' roots that is one tree for all nodes whose profiles share it. */
@@ -78,6 +79,19 @@ export function sharedOwner(path: string): number {
   return (createHash('sha256').update(path).digest().readUInt32BE(0) | firstSharedOwner) >>> 0;
 }
 
+const checkpointsShared: SharedPath = {
+  path: checkpointsPath,
+  owner: sharedOwner(checkpointsPath),
+  // What is in the memory of everybody's programs is root's.
+  access: { readOnly: false, squash: 'none', anonuid: overflowId, anongid: overflowId, privileged: true },
+  tags: false,
+};
+
+/** What nodes of this profile may mount beside their roots. */
+export function mountable({ shared }: { readonly shared: readonly SharedPath[] }): readonly SharedPath[] {
+  return [...shared, checkpointsShared];
+}
+
 /** The shared path that a mount of `path` is about, and what it names inside; undefined if it is none of these. */
 export function findShared(shared: readonly SharedPath[], path: string): { readonly shared: SharedPath; readonly within: string } | undefined {
   const normal = `/${path
@@ -94,13 +108,15 @@ export function sharedComplaints(
 ): readonly Complaint[] {
   const complaints: Complaint[] = [];
   const seen: { readonly profile: string; readonly path: string }[] = [];
-  const owners = new Map<number, string>();
+  const owners = new Map<number, string>([[checkpointsShared.owner, checkpointsPath]]);
   for (const [profile, { shared = [] }] of Object.entries(profiles)) {
     for (const [index, { path }] of shared.entries()) {
       const complain = (message: string) => complaints.push({ path: ['profiles', profile, 'shared', index], message });
       const nested = seen.find((other) => other.path !== path && (isWithin(other.path, path) || isWithin(path, other.path)));
       const owner = owners.get(sharedOwner(path)) ?? path;
-      if (seen.some((other) => other.profile === profile && other.path === path)) complain(`${path} is here twice`);
+      if (isWithin(path, checkpointsPath) || isWithin(checkpointsPath, path)) {
+        complain(`${path} cannot be shared: ${checkpointsPath} is the farm's own, for checkpoints of jobs`);
+      } else if (seen.some((other) => other.profile === profile && other.path === path)) complain(`${path} is here twice`);
       else if (nested !== undefined) complain(`${path} and ${nested.path}, which profile ${nested.profile} shares, lie in one another: a tree has one place`);
       else if (owner !== path) complain(`${path} and ${owner} have one number in file handles, by chance: name one of them differently`);
       seen.push({ profile, path });

@@ -31,15 +31,16 @@ export function publicPoint(seed: Buffer): Buffer {
 /** As OpenSSH has the key of this seed. */
 export function hostKeyText(seed: Buffer, point: Buffer): HostKey {
   const file = Buffer.from(blankKey);
-  for (const at of points) point.copy(file, at);
-  seed.copy(file, seedAt);
+  for (const at of points) file.set(point, at);
+  file.set(seed, seedAt);
   // Two equal numbers tell a reader that it has deciphered rightly; they need not be random where there is no cipher.
   const check = createHmac('sha256', seed).update('check').digest();
-  for (const at of [secretAt, secretAt + 4]) check.copy(file, at, 0, 4);
+  for (const at of [secretAt, secretAt + 4]) file.set(check.subarray(0, 4), at);
   const text = file.toString('base64');
-  const lines = Array.from({ length: Math.ceil(text.length / lineLength) }, (_, index) => text.slice(index * lineLength, (index + 1) * lineLength));
+  let lines = '';
+  for (let at = 0; at < text.length; at += lineLength) lines += `${text.slice(at, at + lineLength)}\n`;
   return {
-    private: ['-----BEGIN OPENSSH PRIVATE KEY-----', ...lines, '-----END OPENSSH PRIVATE KEY-----'].join('\n'),
+    private: `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines}-----END OPENSSH PRIVATE KEY-----`,
     public: `${ed25519} ${file.toString('base64', publicAt, publicAt + publicBytes)}`,
   };
 }

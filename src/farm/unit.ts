@@ -21,7 +21,7 @@ const network = ['CAP_NET_BIND_SERVICE', 'CAP_NET_RAW', 'CAP_NET_ADMIN'];
 /** Files of any owner and mode, set-id bits and device files: what nodes keep in shared paths is on the disk as it is. */
 const ownership = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_MKNOD'];
 
-export function unitText(farm: Pick<Farm, 'directory' | 'name' | 'profiles'>, { program, user, sockets = [], doc }: UnitTerms): string {
+export function unitText(farm: Pick<Farm, 'directory' | 'name' | 'profiles' | 'usersFromServer'>, { program, user, sockets = [], doc }: UnitTerms): string {
   const { directory, name } = farm;
   const isSharing = farm.profiles.some(({ shared }) => shared.length > 0);
   const open = sockets.length === 0 ? network : unboundNetwork;
@@ -37,13 +37,17 @@ export function unitText(farm: Pick<Farm, 'directory' | 'name' | 'profiles'>, { 
     'After=network-online.target',
     '',
     '[Service]',
-    'Type=exec',
+    // farm serve tells when it answers, by systemd-notify: another process.
+    'Type=notify',
+    'NotifyAccess=all',
     `ExecStart=${[...program, '-C', directory, 'serve'].map(word).join(' ')}`,
     ...(sockets.length === 0 ? [] : [`Sockets=${sockets.join(' ')}`]),
     'Restart=always',
     'RestartSec=2',
     'LimitNOFILE=65536',
     ...(user === undefined ? [] : [`User=${specifiers(user)}`, `AmbientCapabilities=${capabilities.join(' ')}`]),
+    // Who may read the hashes: Debian's base-passwd.
+    ...(user !== undefined && farm.usersFromServer?.passwords === true ? ['SupplementaryGroups=shadow'] : []),
     `CapabilityBoundingSet=${capabilities.join(' ')}`,
     'NoNewPrivileges=yes',
     'ProtectSystem=strict',

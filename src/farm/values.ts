@@ -48,22 +48,27 @@ function nodesValues(farm: Farm, key: Buffer, hostKey: (node: string) => HostKey
     openmosix: openmosixLines(of.openmosix),
   }));
   const servers = memoized((of: Network) => memoized((by: Profile) => ntpServers([by.options, of.options, farm.options])));
-  return farm.nodes.map((node) => ({
-    name: node.name,
-    fqdn: fqdn(farm, node),
-    id: node.id,
-    ...(node.mac === undefined ? {} : { mac: node.mac }),
-    address: node.address,
-    network: network(node.network),
-    profile: node.profile.name,
-    image: node.profile.image,
-    consoleLogin: node.profile.consoleLogin,
-    ...profile(node.profile),
-    ntpServers:
-      node.options.length > 0 ? ntpServers([node.options, node.profile.options, node.network.options, farm.options]) : servers(node.network)(node.profile),
-    machineId: machineId(key, node),
-    sshHostKey: hostKey(node.name),
-  }));
+  return farm.nodes.map((node) => {
+    const { shared, homes, openmosix } = profile(node.profile);
+    const values = {
+      name: node.name,
+      fqdn: fqdn(farm, node),
+      id: node.id,
+      address: node.address,
+      network: network(node.network),
+      profile: node.profile.name,
+      image: node.profile.image,
+      consoleLogin: node.profile.consoleLogin,
+      shared,
+      homes,
+      openmosix,
+      ntpServers:
+        node.options.length > 0 ? ntpServers([node.options, node.profile.options, node.network.options, farm.options]) : servers(node.network)(node.profile),
+      machineId: machineId(key, node),
+      sshHostKey: hostKey(node.name),
+    };
+    return node.mac === undefined ? values : Object.assign(values, { mac: node.mac });
+  });
 }
 
 function memoized<Key extends object, Value>(make: (key: Key) => Value): (key: Key) => Value {

@@ -20,7 +20,7 @@ import { type Node, tagClient } from './farm.ts';
 import type { Images, ImageVersion } from './images.ts';
 import type { LiveFarm, Published } from './live.ts';
 import { journalInode, removePrivate } from './private-trees.ts';
-import { findShared, firstSharedOwner, type SharedPath } from './shared.ts';
+import { findShared, firstSharedOwner, mountable, type SharedPath } from './shared.ts';
 import { SharedTrees } from './shared-trees.ts';
 
 interface View {
@@ -82,7 +82,7 @@ export class NodeViews implements NfsExports {
     if (node === undefined) return undefined;
     const [name = '', version = '', ...rest] = path.split('/').filter((part) => part !== '');
     const named = this.images.base(`${name}/${version}`) === undefined ? undefined : `${name}/${version}`;
-    const common = named === undefined ? findShared(node.profile.shared, path) : undefined;
+    const common = named === undefined ? findShared(mountable(node.profile), path) : undefined;
     if (common !== undefined) {
       const { owner, access } = common.shared;
       return { owner, tree: this.sharedTree(node, common.shared), access, within: common.within };
@@ -114,7 +114,7 @@ export class NodeViews implements NfsExports {
     const node = this.live.published.byAddress.get(client);
     const [name = '', version = ''] = path.split('/').filter((part) => part !== '');
     if (node === undefined || this.images.base(`${name}/${version}`) !== undefined) return undefined;
-    return findShared(node.profile.shared, path)?.shared.owner;
+    return findShared(mountable(node.profile), path)?.shared.owner;
   }
 
   /** Whether mounting `path` begins a boot of the client: it is its root out of an image's version. */
@@ -123,7 +123,7 @@ export class NodeViews implements NfsExports {
   }
 
   private sharedView(node: Node, owner: number): ServedTree | undefined {
-    const shared = node.profile.shared.find((each) => each.owner === owner);
+    const shared = mountable(node.profile).find((each) => each.owner === owner);
     return shared === undefined ? undefined : { tree: this.sharedTree(node, shared), access: shared.access };
   }
 
@@ -182,7 +182,7 @@ export class NodeViews implements NfsExports {
       if (base === undefined || !isSame) this.release(view);
       else view.store.replaceBase(base);
     }
-    this.shared.keep(new Set(published.farm.profiles.flatMap(({ shared }) => shared.map(({ path }) => path))));
+    this.shared.keep(new Set(published.farm.profiles.flatMap((profile) => mountable(profile).map(({ path }) => path))));
   }
 
   /** Forgets a view; the next request for it opens it anew. */

@@ -1,15 +1,17 @@
 // Makes an image of a root file system that somebody else made: its kernel from its /boot, an initramfs of its modules, or both and the loaders of another image.
 import type { KeyObject } from 'node:crypto';
 import { copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { FarmError } from '../base/errors.ts';
 import { installedPackages } from './build.ts';
 import { type BuiltImage, type ImageManifest, squashfsFile } from './built.ts';
 import { inOtherWords } from './failure.ts';
 import { buildInitramfs } from './initramfs.ts';
 import { addModules, copyBootFiles, type KernelDonor } from './kernel-from.ts';
+import { hasApt, type Lack, lacking } from './lacks.ts';
 import { isLoaderPackage, placeNetBootImage } from './loaders.ts';
 import { formatMtree, type ManifestEntry } from './mtree.ts';
+import { blobStoreName } from './oci/blob-store.ts';
 import type { ContainerSource } from './oci/source.ts';
 import { unpackContainer } from './oci/unpack.ts';
 import { openBuildDirectory, removeTree } from './publish.ts';
@@ -38,8 +40,10 @@ export interface ImportOptions {
 }
 
 export interface ImportedImage extends BuiltImage {
-  /** Clauses about what the root lacks to be of use on a node. */
-  readonly lacks: readonly string[];
+  /** What the root lacks to be of use on a node. */
+  readonly lacks: readonly Lack[];
+  /** Whether apt-get in it could bring that. */
+  readonly hasApt: boolean;
 }
 
 /** Makes the image and makes it current. Throws `FarmError` (`image.*`, `program.*`) or the signal's reason; then the image that was current still is. */
@@ -53,6 +57,7 @@ export async function importImage(options: ImportOptions): Promise<ImportedImage
     onProgress('[1/4] Unpack the root');
     const rootDirectory = join(building, 'root');
     const { root, attributes, lost, origin } = await unpackRoot(options, building, rootDirectory);
+    if (root.entry(containerMark)?.kind !== 'directory') root.remove(containerMark);
     if (typeof kernel === 'object') await addModules(root, kernel);
     const entries = root.finish();
     const files = new Map(entries.map((entry) => [entry.path, entry]));
@@ -80,7 +85,7 @@ export async function importImage(options: ImportOptions): Promise<ImportedImage
       bootPackages: Object.fromEntries(Object.entries(loaders.manifest.bootPackages).filter(([each]) => isLoaderPackage(each))),
       lostAttributes: lost,
     };
-    return { ...(await seal(building, imageDirectory, about, signingKey, signal)), lacks: lacking(files) };
+    return { ...(await seal(building, imageDirectory, about, signingKey, signal)), lacks: lacking(files), hasApt: hasApt(files) };
   } catch (error) {
     removeTree(building);
     throw inOtherWords(error, imageDirectory);
@@ -116,7 +121,7 @@ async function makeBootFiles(
 }
 
 async function unpackRoot(
-  { source, signal, onProgress }: ImportOptions,
+  { source, imageDirectory, signal, onProgress }: ImportOptions,
   building: string,
   directory: string,
 ): Promise<Unpacked & { root: RootWriter; origin?: string }> {
@@ -126,7 +131,8 @@ async function unpackRoot(
   root.addDirectory('.', { mode: 0o755, uid: 0, gid: 0, mtime: epoch });
   if (source.kind === 'container') {
     const onDetail = (detail: string, fraction?: number): void => onProgress('[1/4] Unpack the root', detail, fraction);
-    const unpacked = await unpackContainer({ source, root, workDirectory: join(building, 'container'), env: process.env, onProgress: onDetail, signal });
+    const places = { workDirectory: join(building, 'container'), store: join(dirname(imageDirectory), blobStoreName) };
+    const unpacked = await unpackContainer({ source, root, ...places, env: process.env, onProgress: onDetail, signal });
     // Container runtimes make what is mounted on.
     for (const path of mountPoints) if (!root.has(path)) root.addDirectory(path, { mode: path === 'tmp' ? 0o1777 : 0o755, uid: 0, gid: 0, mtime: epoch });
     return { root, ...unpacked };
@@ -140,6 +146,9 @@ async function unpackRoot(
   };
   return { root, ...(await readRoot(source, signal, (tar) => unpack(tar, { route, onEntry }))) };
 }
+
+/** Docker's, which `docker export` and `docker commit` keep: by it systemd takes a machine for a container, and starts neither udev nor logins. */
+const containerMark = '.dockerenv';
 
 const mountPoints = ['dev', 'proc', 'run', 'sys', 'tmp'];
 
@@ -172,39 +181,6 @@ export function chooseKernel(files: ReadonlyMap<string, Pick<ManifestEntry, 'kin
   const stray = [...files].find(([path, { kind }]) => kind === 'symlink' && path.startsWith(`${chosen.modules}/`) && !/\/(build|source)$/.test(path));
   if (stray !== undefined) throw new FarmError('image.kernel', `/${stray[0]} is a symlink: modules must be files`, 'put the file there');
   return chosen;
-}
-
-/** What a node cannot do without, by the clause that says so. */
-const needed: readonly (readonly [string, string])[] = [
-  ['sbin/init', 'no /sbin/init: nodes that boot it stop at once, unless an overlay brings one; install systemd in it'],
-  ['usr/bin/node', 'no /usr/bin/node: its nodes boot, but do not join the cluster; install Node.js in it'],
-];
-
-function lacking(files: ReadonlyMap<string, ManifestEntry>): readonly string[] {
-  return needed.filter(([path]) => !leadsToFile(files, path)).map(([, clause]) => clause);
-}
-
-/** path_resolution(7), in the root alone. */
-export function leadsToFile(files: ReadonlyMap<string, Pick<ManifestEntry, 'kind' | 'target'>>, path: string): boolean {
-  let trail: string[] = [];
-  const open = path.split('/').reverse();
-  for (let hops = 0; open.length > 0 && hops < 40; ) {
-    const part = open.pop() ?? '';
-    if (part === '' || part === '.') continue;
-    if (part === '..') {
-      trail.pop();
-      continue;
-    }
-    const entry = files.get([...trail, part].join('/'));
-    if (entry?.target === undefined) {
-      trail.push(part);
-      continue;
-    }
-    hops += 1;
-    if (entry.target.startsWith('/')) trail = [];
-    open.push(...entry.target.split('/').reverse());
-  }
-  return open.length === 0 && files.get(trail.join('/'))?.kind === 'file';
 }
 
 /** os-release(5): Debian's code name, else which system it is. */

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { complaintsOf, inWords, nearest } from '../farm/complaints.ts';
 import { type Distribution, distributions } from './mirror.ts';

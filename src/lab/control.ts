@@ -1,6 +1,6 @@
 // What a running lab can be asked, over the unix socket in its directory: one JSON line there, one JSON line back.
 import { connect } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { FarmError, systemCode } from '../base/errors.ts';
 import { lineSplitter } from './lines.ts';
 

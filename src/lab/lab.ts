@@ -204,7 +204,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   writeFileSync(planFile(directory), `${JSON.stringify(plan, undefined, 2)}\n`);
   for (const path of [serveLog(directory), ...names.map((name) => consoleLog(directory, name))]) writeFileSync(path, '', { mode: 0o600 });
   for (const { name, firmware } of machines) if (firmware !== 'bios') copyVariables(variablesFile(directory, name));
-  const supervisor = options.supervisor ?? fileURLToPath(import.meta.url).replace(/lab(\.[jt]s)$/, 'supervisor$1');
+  const supervisor = options.supervisor ?? fileURLToPath(new URL('../lab/supervisor.js', import.meta.url));
   const logFile = openSync(labLog(directory), 'w', 0o600);
   // The shell is pid 1: it collects orphans, which Node does not, and ends with the supervisor; the kernel then kills the rest (pid_namespaces(7)).
   // Its own /sys: the host's tells of the host's network cards only (network_namespaces(7)).

@@ -41,11 +41,16 @@ export function filesFor(files: readonly OverlayFile[], client: TagClient): Read
 
 function directoryOf(files: readonly OverlayFile[]): Directory {
   const root: Directory = { kind: 'directory', names: new TagIndex(), plain: new Map() };
+  const known = new Map([['', root]]);
   for (const file of files) {
-    const parts = file.path.split('/');
-    const name = parts.pop() ?? '';
-    let at = root;
-    for (const part of parts) at = below(at, part, file);
+    const slash = file.path.lastIndexOf('/');
+    const name = file.path.slice(slash + 1);
+    const above = slash < 0 ? '' : file.path.slice(0, slash);
+    let at = known.get(above);
+    if (at === undefined) {
+      at = above.split('/').reduce((directory, part) => below(directory, part, file), root);
+      known.set(above, at);
+    }
     if (at.names.raw.has(name)) throw twofold(file);
     add(at, name, { kind: 'file', file });
   }

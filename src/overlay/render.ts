@@ -115,7 +115,7 @@ function loopOf(name: string): Loop | undefined {
 const allDiffer = 100;
 
 /** What `text` makes, made once for all nodes whose values, as far as it reads them, are the same ones: they share one content. */
-function reused(text: Template, of: Loop, made: (rendered: string) => Content): (values: object) => Content {
+function reused(text: Template, of: Loop, made: (rendered: string) => Content): (values: object) => Content | undefined {
   const paths = text.reads(of);
   if (paths === undefined) return (values) => made(text(values));
   const known: Known = new Map();
@@ -137,8 +137,8 @@ function reused(text: Template, of: Loop, made: (rendered: string) => Content): 
       at.set(made, content);
       count++;
     } else hits++;
-    if (content instanceof Omitted) throw content;
-    return content;
+    // Not thrown again for each of 10,000 nodes.
+    return content instanceof Omitted ? undefined : content;
   };
 }
 
@@ -154,12 +154,14 @@ function attempt<Content>(action: () => Content): Content | Omitted {
   }
 }
 
+const ascii = /^[\x20-\x7e]*$/;
+
 /** The path as trees have it, one character a byte; refuses what cannot be the name of a file in the root, or is no version of one. */
 function landing(source: OverlaySource, path: string): string {
   const fault = nameFault(path);
   if (fault !== undefined)
     throw new FarmError('overlay.path', `${source.origin}: ${JSON.stringify(path)} ${fault}`, 'name the file as it is to land on the node');
-  return Buffer.from(path).toString('latin1');
+  return ascii.test(path) ? path : Buffer.from(path).toString('latin1');
 }
 
 /** Renders one template that stands alone, such as a boot menu. Same strictness, same errors. */

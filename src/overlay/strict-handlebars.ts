@@ -20,7 +20,7 @@ export interface Template {
 /** Throws what is wrong with the template; what it makes throws `Omitted`, or an error whose message ends in ` - line:column`, columns from 0. */
 export function compileStrictly(text: string): Template {
   const program = handlebars.parse(text);
-  const paths = [...pathsOf(program)];
+  const paths = [...pathsOf(program, false)];
   const render = plainly(program) ?? byHandlebars(program);
   return Object.assign((values: object) => render(values), { reads: (root: string) => readsOf(paths, root) });
 }
@@ -42,14 +42,49 @@ function plainly(program: hbs.AST.Program): ((values: object) => string) | undef
       parts.push([path.original, undefined, ...path.parts, { loc }]);
     } else if (statement.type !== 'CommentStatement') return undefined;
   }
-  return (values) => parts.map((part) => (typeof part === 'string' ? part : String(printed([part[0], values, ...part.slice(2)])))).join('');
+  return (values) => {
+    let text = '';
+    for (const part of parts) text += typeof part === 'string' ? part : (textAt(values, part) ?? String(printed([part[0], values, ...part.slice(2)])));
+    return text;
+  };
 }
 
-/** All paths of a template, wherever they stand. */
-function* pathsOf(part: unknown): Iterable<hbs.AST.PathExpression> {
+/** `found` and `printed` for what nearly all values are, in less time; undefined: ask them. `part` is as `plainly` has it. */
+function textAt(values: object, part: readonly unknown[]): string | undefined {
+  let value: unknown = values;
+  for (let at = 2; at < part.length - 1; at++) {
+    const key = String(part[at]);
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = Reflect.get(value, key);
+  }
+  return typeof value === 'string' ? value : undefined;
+}
+
+/**
+ * All paths of a template, wherever they stand. `within`: in the block of an `each` or a `with` whose own path is among them, so that `this` leads to
+ * nothing that is not.
+ */
+function* pathsOf(part: unknown, within: boolean): Iterable<hbs.AST.PathExpression> {
   if (typeof part !== 'object' || part === null) return;
-  if ('type' in part && part.type === 'PathExpression') yield part as hbs.AST.PathExpression; // the type says so
-  for (const [key, value] of Object.entries(part)) if (key !== 'loc') for (const each of Array.isArray(value) ? value : [value]) yield* pathsOf(each);
+  if ('type' in part && part.type === 'PathExpression') {
+    const path = part as hbs.AST.PathExpression; // the type says so
+    if (!(within && isThis(path))) yield path;
+  }
+  const narrows = 'type' in part && part.type === 'BlockStatement' && isNarrowing(part as hbs.AST.BlockStatement); // the type says so
+  for (const [key, value] of Object.entries(part)) {
+    const inner = within || (narrows && key === 'program');
+    if (key !== 'loc') for (const each of Array.isArray(value) ? value : [value]) yield* pathsOf(each, inner);
+  }
+}
+
+function isThis({ parts, depth, data }: hbs.AST.PathExpression): boolean {
+  return parts.length === 0 && depth === 0 && !data;
+}
+
+/** Whether the block's context is what its one path leads to, or a part of it. */
+function isNarrowing({ path, params }: hbs.AST.BlockStatement): boolean {
+  const [of] = params;
+  return isPath(path) && (path.original === 'each' || path.original === 'with') && params.length === 1 && of !== undefined && isPath(of);
 }
 
 function readsOf(paths: readonly hbs.AST.PathExpression[], root: string): readonly (readonly string[])[] | undefined {

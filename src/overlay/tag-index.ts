@@ -4,6 +4,7 @@ import {
   type Directive,
   isHiddenName,
   matchesHost,
+  type OrderRow,
   order,
   parseDirective,
   parseTaggedName,
@@ -14,40 +15,60 @@ import {
   versionName,
 } from './tags.ts';
 
-/** The words by which a client's versions are found, made once a client. */
-interface ClientKeys {
-  readonly uid: readonly string[];
-  readonly gid: readonly string[];
-  readonly ip: readonly string[];
-  readonly mac: readonly string[];
-  readonly fqdn: readonly string[];
-  readonly short: readonly string[];
-  readonly group: readonly string[];
-  readonly client: readonly string[];
+/** The words by which a client's versions are found, each kind made when it is first asked for. */
+class ClientKeys {
+  private readonly client: TagClient;
+  private readonly made = new Map<Worded, readonly string[]>();
   readonly address: number;
   /** Lower case. */
   readonly names: Pick<TagClient, 'host' | 'fqdn'>;
+
+  constructor(client: TagClient) {
+    this.client = client;
+    this.address = ipv4Number(client.address);
+    this.names = { host: client.host.toLowerCase(), fqdn: client.fqdn.toLowerCase() };
+  }
+
+  of(row: Worded): readonly string[] {
+    const known = this.made.get(row) ?? this.words(row);
+    this.made.set(row, known);
+    return known;
+  }
+
+  private words(row: Worded): readonly string[] {
+    const { user, address, mac, groups } = this.client;
+    switch (row) {
+      case 'uid':
+        return user === undefined ? [] : [`uid ${user.uid}`];
+      case 'gid': {
+        const [primary, ...further] = user?.gids ?? [];
+        return (primary === undefined ? [] : [primary, ...further.sort((a, b) => a - b)]).map((gid) => `gid ${gid}`);
+      }
+      case 'ip':
+        return [`ip ${address}`];
+      case 'mac':
+        return mac === undefined ? [] : [`mac ${mac}`];
+      case 'fqdn':
+        return [`host ${this.names.fqdn}`];
+      case 'short':
+        return [`host ${this.names.host}`];
+      case 'group':
+        return groups.map((group) => `group ${group}`);
+      case 'client':
+        return ['client'];
+    }
+  }
 }
+
+/** Rows of the order whose versions are found by a word. */
+type Worded = Exclude<OrderRow, 'network' | 'glob'>;
 
 const keysOfClients = new WeakMap<TagClient, ClientKeys>();
 
 function keysOf(client: TagClient): ClientKeys {
   const known = keysOfClients.get(client);
   if (known !== undefined) return known;
-  const [primary, ...further] = client.user?.gids ?? [];
-  const gids = primary === undefined ? [] : [primary, ...further.sort((a, b) => a - b)];
-  const keys: ClientKeys = {
-    uid: client.user === undefined ? [] : [`uid ${client.user.uid}`],
-    gid: gids.map((gid) => `gid ${gid}`),
-    ip: [`ip ${client.address}`],
-    mac: client.mac === undefined ? [] : [`mac ${client.mac}`],
-    fqdn: [`host ${client.fqdn.toLowerCase()}`],
-    short: [`host ${client.host.toLowerCase()}`],
-    group: client.groups.map((group) => `group ${group}`),
-    client: ['client'],
-    address: ipv4Number(client.address),
-    names: { host: client.host.toLowerCase(), fqdn: client.fqdn.toLowerCase() },
-  };
+  const keys = new ClientKeys(client);
   keysOfClients.set(client, keys);
   return keys;
 }
@@ -84,6 +105,8 @@ function networkKey(prefix: number, address: number): string {
 class Versions {
   /** Stored names by the word of their tag, in byte order: the first wins. */
   private readonly byKey = new Map<string, string[]>();
+  /** Kinds of tags that there have been: rows of others need not be searched. */
+  private readonly kinds = new Set<Tag['kind']>();
   /** Prefix lengths in use, longest first. */
   private prefixes: readonly number[] = [];
   /** Patterns in use, the most telling first. */
@@ -101,6 +124,7 @@ class Versions {
     const key = keyOf(tag);
     const names = this.byKey.get(key);
     this.byKey.set(key, names === undefined ? [name] : [...names, name].sort(byBytes));
+    this.kinds.add(tag.kind);
     this.arrange(tag);
   }
 
@@ -131,7 +155,8 @@ class Versions {
   best(client: TagClient): string | undefined {
     const keys = keysOf(client);
     for (const { row } of order) {
-      const name = row === 'network' ? this.inNetworks(keys) : row === 'glob' ? this.byGlobs(keys) : this.firstOf(keys[row]);
+      if (!this.kinds.has(row === 'fqdn' || row === 'short' ? 'host' : row)) continue;
+      const name = row === 'network' ? this.inNetworks(keys) : row === 'glob' ? this.byGlobs(keys) : this.firstOf(keys.of(row));
       if (name !== undefined) return name;
     }
     return undefined;

@@ -56,19 +56,21 @@ export type OrderRow = (typeof order)[number]['row'];
 
 const rowNumber = Object.fromEntries(order.map(({ row }, index) => [row, index])) as Readonly<Record<OrderRow, number>>;
 
-const shape = /^(.+)\$\$(UID|GID|IP|MAC|HOST|GROUP|CLIENT)(?:=([^$]+))?\$\$$/s;
-
 /** Splits a tagged name; undefined for a name without a tag that we know, which is then an ordinary name. */
 export function parseTaggedName(name: string): TaggedName | undefined {
-  if (!name.endsWith('$$')) return undefined;
-  const [, plain, key, value] = shape.exec(name) ?? [];
-  if (plain === undefined) return undefined;
-  const tag = parseTag(key, value);
-  return tag === undefined ? undefined : { plain, tag };
+  // By hand: it is asked for every name, several times.
+  const end = name.length - 2;
+  if (end < 3 || !name.endsWith('$$')) return undefined;
+  const start = name.lastIndexOf('$$', end - 2);
+  if (start < 1 || name.indexOf('$', start + 2) !== end) return undefined;
+  const equals = name.indexOf('=', start);
+  const tag = equals < 0 ? parseTag(name.slice(start + 2, end), undefined) : parseTag(name.slice(start + 2, equals), name.slice(equals + 1, end));
+  return tag === undefined ? undefined : { plain: name.slice(0, start), tag };
 }
 
-function parseTag(key: string | undefined, value: string | undefined): Tag | undefined {
+function parseTag(key: string, value: string | undefined): Tag | undefined {
   if (value === undefined) return key === 'CLIENT' ? { kind: 'client' } : undefined;
+  if (value === '') return undefined;
   switch (key) {
     case 'UID': {
       const uid = parseId(value);
@@ -165,7 +167,7 @@ export interface Directive {
 
 /** As unfs3 has them: no other values. */
 export function parseDirective(name: string): Directive | undefined {
-  if (!name.endsWith('$$')) return undefined;
+  if (!name.endsWith('=IP$$') && !name.endsWith('=CLIENT$$')) return undefined;
   const [, plain, rule, as] = /^(.*)\$\$(ALWAYS|CREATE)=(IP|CLIENT)\$\$$/s.exec(name) ?? [];
   if (plain === undefined || (rule !== 'ALWAYS' && rule !== 'CREATE') || (as !== 'IP' && as !== 'CLIENT')) return undefined;
   return { plain, rule, as };

@@ -1,5 +1,5 @@
 // Power by Redfish (DMTF DSP0266): find the computer system, read its PowerState, POST its Reset action. All that a controller says is bounded and checked.
-import { z } from 'zod';
+import * as z from 'zod';
 import { FarmError } from '../base/errors.ts';
 import { type PowerOrder, type PowerOutcome, type PowerState, stepFor } from './order.ts';
 

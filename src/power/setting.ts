@@ -1,5 +1,5 @@
 // `power:` of farm.yaml: how a node is switched on and off. A profile may say what its nodes have in common, and a node its own address.
-import { z } from 'zod';
+import * as z from 'zod';
 
 const bmcKeys = {
   /** Of the baseboard management controller: where it listens, with a port if it is not the usual one. */

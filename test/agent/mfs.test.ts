@@ -71,17 +71,31 @@ async function node(number: number): Promise<Buffer> {
 }
 
 describe('/mfs', () => {
-  test('has a directory for each node that is up, and two links', async () => {
+  const target = async (name: string) => (await world.client.readlink((await world.client.lookup(world.top, name)).handle ?? world.top)).target;
+
+  test('has a directory for each node that is up, and the names of openMosix', async () => {
     const { entries } = await world.client.readdir(world.top);
-    expect(entries.map(({ name }) => name).sort()).toEqual(['.', '..', '1', '2', 'here', 'home']);
-    const here = await world.client.lookup(world.top, 'here');
-    expect((await world.client.readlink(here.handle ?? world.top)).target).toBe('1');
-    const home = await world.client.lookup(world.top, 'home');
-    expect((await world.client.readlink(home.handle ?? world.top)).target).toBe('/');
+    expect(entries.map(({ name }) => name).sort()).toEqual(['.', '..', '1', '2', 'here', 'home', 'lastexec', 'magic', 'selected']);
+    expect(await Promise.all(['here', 'home', 'magic', 'selected'].map(target))).toEqual(['1', '/', '1', '/proc/self/fd/511']);
+  });
+
+  test('says why there is no lastexec, and leads nowhere there', async () => {
+    const reason = (await target('lastexec')) ?? '';
+    expect(reason).toMatch(/^unknown: [^/]+$/);
+    expect((await world.client.lookup(world.top, reason)).status).toBe(NOENT);
+    expect((await world.client.create(world.top, reason)).status).toBe(PERM);
+  });
+
+  test('lists nodes without handles, so that a kernel which keeps those of a listing looks the node itself up', async () => {
+    const { entries } = await world.client.readdirplus(world.top);
+    const withHandles = entries.filter(({ handle }) => handle !== undefined).map(({ name }) => name);
+    expect(withHandles.sort()).toEqual(['.', '..', 'here', 'home', 'lastexec', 'magic', 'selected']);
+    expect(entries.map(({ name }) => name)).toContain('2');
+    expect((await world.client.readdirplus(await node(2))).status).toBe(OK);
   });
 
   test('has no other names, and nobody makes any', async () => {
-    for (const name of ['4', '02', 'magic', 'lastexec', 'selected', '99999']) expect((await world.client.lookup(world.top, name)).status).toBe(NOENT);
+    for (const name of ['4', '02', 'other', '99999']) expect((await world.client.lookup(world.top, name)).status).toBe(NOENT);
     expect((await world.client.mkdir(world.top, 'x', {})).status).toBe(PERM);
     expect((await world.client.rmdir(world.top, '2')).status).not.toBe(OK);
   });

@@ -16,13 +16,9 @@ let lab: Lab;
 let address: string;
 const on = (name: string, line: string, seconds?: number) => onConsole(lab, name, line, seconds);
 
-/** What each scene or trial says of itself, by name. Not from Node to the terminal: twice a byte of such a line came doubled, always the 280th. */
+/** What each scene or trial says of itself, by name. */
 async function trials(where: string, ...names: readonly string[]): Promise<Readonly<Record<string, Record<string, unknown>>>> {
-  const said = await on(
-    'n1',
-    `node /root/job-node.mjs move ${where} ${names.join(' ')} > /run/jobs.out 2> /run/jobs.err; cat /run/jobs.err >&2; cat /run/jobs.out`,
-    sceneSeconds,
-  );
+  const said = await on('n1', `node /root/job-node.mjs move ${where} ${names.join(' ')} 2> /run/jobs.err; cat /run/jobs.err >&2`, sceneSeconds);
   const lines = said.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : []));
   return Object.fromEntries(lines.map((line) => [String(line['name']), line]));
 }

@@ -52,7 +52,7 @@ afterAll(async () => {
 
 describe('/mfs between two nodes', () => {
   it('has both, as one file system that takes no room, and nothing below what is no place for files', async () => {
-    expect(await n1('ls -1 /test-mfs; readlink /test-mfs/here /test-mfs/home')).toBe('1\n2\nhere\nhome\n1\n/');
+    expect(await n1('ls -1 /test-mfs; readlink /test-mfs/here /test-mfs/home')).toBe('1\n2\nhere\nhome\nlastexec\nmagic\nselected\n1\n/');
     expect(await n1('stat -f -c %b /test-mfs; [ $(stat -f -c %b /test-mfs/2) -gt 0 ] && echo room')).toBe('0\nroom');
     expect(await n1('ls -A /test-mfs/2/proc /test-mfs/2/sys /test-mfs/2/test-mfs | grep -cv :; cat /test-mfs/2/etc/hostname')).toBe('2\nn2');
     expect(await n1('ls -la /test-mfs/2/ /test-mfs/2/dev > /dev/null && echo listed; grep -c " /test-mfs" /proc/self/mountinfo')).toBe('listed\n1');
@@ -85,6 +85,17 @@ describe('/mfs between two nodes', () => {
       .join('\n');
     expect(await n2('cat /tmp/both')).toBe(expected);
     expect(await n1('cat /test-mfs/2/tmp/both')).toBe(expected);
+  });
+
+  it('leads each process to the node that it or an ancestor of it has selected, and says why nobody knows lastexec', async () => {
+    const selecting = (node: number, line: string) => `bash -c 'exec 511< /test-mfs/${node}; exec sh -c "${line}"'`;
+    expect(await n1(`${selecting(2, 'cat /test-mfs/selected/etc/hostname')}; ${selecting(1, 'cat /test-mfs/selected/etc/hostname')}`)).toBe('n2\nn1');
+    expect(await n1(`${selecting(2, 'echo kept > /test-mfs/selected/tmp/s')}; cat /test-mfs/2/tmp/s; rm /test-mfs/2/tmp/s`)).toBe('kept');
+    expect(await n1('cat /test-mfs/selected/etc/hostname 2>&1; ls /test-mfs/lastexec/ 2>&1')).toMatch(
+      /No such file or directory\n.*No such file or directory$/,
+    );
+    expect(await n1('readlink /test-mfs/lastexec; echo x 2>&1 > /test-mfs/lastexec')).toMatch(/^unknown: .*\n.*(?:not permitted|cannot create)/);
+    expect(await n1('echo made > /test-mfs/magic/tmp/m; cat /tmp/m; rm /test-mfs/magic/tmp/m; ls /tmp/m 2>&1 | grep -c "No such"')).toBe('made\n1');
   });
 
   it('refuses when its node does not want, at once', async () => {

@@ -254,6 +254,7 @@ async function resetTo(name: string, test: (node: NodeStatus) => boolean): Promi
 async function initramfsShell(name: string, line: string): Promise<string> {
   const start = printedSoFar(name);
   const socket = connect(lab.consoleSocket(name));
+  socket.resume();
   const knock = setInterval(() => socket.write(`\r${line}\r`), 1000);
   try {
     await printed(name, /\d+ on virtio/, start, 60);

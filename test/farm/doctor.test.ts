@@ -24,6 +24,7 @@ const well: Facts = {
   freeBytes: 1e11,
   keyMode: 0o600,
   builtImages: new Set(['debian-13']),
+  serverAccounts: undefined,
 };
 
 const troubles = (findings: readonly Finding[]): readonly string[] =>
@@ -97,6 +98,25 @@ describe('farm doctor', () => {
     expect(troubles(diagnose(farm, { ...well, serving: true, isRoot: true, listeners: [{ protocol: 'tcp', port: 80, address: ipv4('0.0.0.0') }] }))).toEqual(
       [],
     );
+  });
+
+  it.each<[string, Facts['serverAccounts'], readonly string[]]>([
+    ['none', { kind: 'found', users: [], warnings: [] }, ['warn users of this server: none from 2000 to 2999 -> correct `uids` of `users_from_server`']],
+    ['some', { kind: 'found', users: ['ann', 'bob'], warnings: [] }, []],
+    [
+      'one that nodes cannot have',
+      { kind: 'found', users: ['ann'], warnings: ['Bob (uid 2001) is left out: its name'] },
+      ['warn users of this server: Bob (uid 2001) is left out: its name -> mend it on this server'],
+    ],
+    [
+      'files that it may not read',
+      { kind: 'failed', why: '/etc/shadow cannot be read', remedy: 'run it as root' },
+      ['bad users of this server: /etc/shadow cannot be read -> run it as root'],
+    ],
+  ])('says what becomes of accounts of this server: %s', (_name, serverAccounts, wanted) => {
+    const found = diagnose(parseFarm(text('', 'users_from_server: 2000-2999\n'), '/lab'), { ...well, serverAccounts });
+    expect(found.some(({ check }) => check === 'users of this server')).toBe(true);
+    expect(troubles(found)).toEqual(wanted.map((start) => expect.stringContaining(start)));
   });
 
   it('wants another DHCP server where there is to be one', () => {

@@ -7,7 +7,10 @@ import { formatOf, importNodes } from '../../src/farm/import/formats.ts';
 import { top } from '../reference/logged.ts';
 
 function read(name: string) {
-  const text = readFileSync(join(top, 'test/farm/samples', name), 'utf8');
+  return imported(readFileSync(join(top, 'test/farm/samples', name), 'utf8'), name);
+}
+
+function imported(text: string, name: string) {
   const { nodes, ignored } = importNodes(text, name, formatOf(text));
   const machines = nodes.map(({ name: host, mac, clientId, address, tags = [] }) =>
     [host, mac ?? `id ${clientId?.toString('latin1')}`, address ?? '-', ...tags].join(' '),
@@ -57,6 +60,82 @@ describe('an import of', () => {
       'login1 a4:bf:01:00:00:10 10.0.2.250 login-nodes',
     ]);
     expect(ignored.join('\n')).toMatch(/n2: network device default[\s\S]*n4 has no network device/);
+  });
+
+  it.each<[string, string, string, readonly string[], RegExp | undefined]>([
+    [
+      'nodes.conf of Warewulf 4.5, which numbers its format',
+      'warewulf',
+      `WW_INTERNAL: 45
+nodeprofiles:
+  default: {}
+nodes:
+  n01:
+    container name: none
+    network devices:
+      default:
+        hwaddr: 00:00:00:00:00:11
+        ipaddr: UNDEF
+  n02:
+  n03:
+    network devices:
+      default:
+      ib0: { type: infiniband, hwaddr: "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:00:00:01", ipaddr: 10.8.0.3 }
+`,
+      ['n01 00:00:00:00:00:11 -'],
+      /n02 has no network device[\s\S]*n03 has no network device/,
+    ],
+    [
+      'nodes.conf of Warewulf 4.2, where the device says that it is the primary one',
+      'warewulf',
+      `nodeprofiles: { default: { comment: all } }
+nodes:
+  n1:
+    profiles: [default]
+    network devices:
+      data: { hwaddr: "a4:bf:01:00:00:21", ipaddr: 10.9.0.1 }
+      boot: { hwaddr: "a4:bf:01:00:00:22", ipaddr: 10.9.1.1, primary: "true" }
+`,
+      ['n1 a4:bf:01:00:00:22 10.9.1.1'],
+      /network device data/,
+    ],
+    [
+      'dnsmasq lines that a router writes, address before name, and names that begin with a digit',
+      'dnsmasq',
+      `dhcp-host=set:net_LAN_br0_192-168-1-0-24,00:08:00:00:5B:08,192.168.1.5,3dprinter
+dhcp-host=0:8:0:0:5b:9,2-left.lab.lan,192.168.1.6,12h
+dhcp-host=set:,00:08:00:00:5b:0a,192.168.1.7
+dhcp-host=tag:known,00:08:00:00:5b:0b,pi,infinite
+`,
+      [
+        '3dprinter 00:08:00:00:5b:08 192.168.1.5 net_LAN_br0_192-168-1-0-24',
+        '2-left 00:08:00:00:5b:09 192.168.1.6',
+        ' 00:08:00:00:5b:0a 192.168.1.7',
+        'pi 00:08:00:00:5b:0b -',
+      ],
+      undefined,
+    ],
+    [
+      'dhcpd.conf with quoted names, hosts in subnets and what was set before the card',
+      'dhcpd',
+      `subnet 192.168.0.0 netmask 255.255.255.0 {
+  if exists user-class and option user-class = "iPXE" { filename "http://a/b?c=\${net0/mac}"; } else { filename "undionly.kpxe"; }
+  host "machine1" { hardware ethernet 0C:03:BB:1A:93:22; fixed-address 192.168.0.11; }
+  host core_os_2 {
+    option host-name "core2.example.com"; option routers 192.168.0.1;
+    hardware ethernet d0:00:67:13:0d:02;
+    fixed-address 192.168.0.42; filename "/pxelinux.0";
+  };
+}
+`,
+      ['machine1 0c:03:bb:1a:93:22 192.168.0.11', 'core2 d0:00:67:13:0d:02 192.168.0.42'],
+      undefined,
+    ],
+  ])('%s', (_, format, text, machines, ignored) => {
+    const found = imported(text, 'x');
+    expect(found).toMatchObject({ format, machines });
+    if (ignored === undefined) expect(found.ignored).toEqual([]);
+    else expect(found.ignored.join('\n')).toMatch(ignored);
   });
 
   it.each(['dhcpd.conf', 'dnsmasq.conf', 'nodes.conf'])('%s names machines as farm.yaml can', (name) => {

@@ -40,6 +40,12 @@ describe('the shared paths of all profiles', () => {
 
   test.each<[string, Record<string, readonly string[]>, string]>([
     ['twice in one', { one: ['/home', '/home'] }, '/home is here twice'],
+    [
+      'the place of checkpoints',
+      { one: ['/var/lib/farm/checkpoints'] },
+      "/var/lib/farm/checkpoints cannot be shared: /var/lib/farm/checkpoints is the farm's own, for checkpoints of jobs",
+    ],
+    ['what that is in', { one: ['/var/lib/farm'] }, "/var/lib/farm cannot be shared: /var/lib/farm/checkpoints is the farm's own, for checkpoints of jobs"],
     ['one in another', { one: ['/srv', '/srv/a'] }, '/srv/a and /srv, which profile one shares, lie in one another'],
     ['one around another', { one: ['/srv/a', '/srv'] }, '/srv and /srv/a, which profile one shares, lie in one another'],
     ['one in another of another profile', { one: ['/srv'], two: ['/opt', '/srv/a'] }, '/srv/a and /srv, which profile one shares'],

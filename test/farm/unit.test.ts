@@ -31,6 +31,16 @@ describe('the service', () => {
     expect(lines.includes(`User=${user}`)).toBe(user !== undefined);
   });
 
+  it("lets a user read the server's password hashes only where farm.yaml wants them on nodes", () => {
+    const lines = (wanted: string, user?: string): readonly string[] => {
+      const text = `name: lab\nnetworks: { main: { interface: eth1, address: 10.11.0.1/24 } }\nusers_from_server: ${wanted}\n`;
+      return unitText(parseFarm(text, '/srv/lab'), { program: ['/usr/bin/farm'], user }).split('\n');
+    };
+    expect(lines('{ uids: 1000-59999, passwords: true }', 'farm')).toContain('SupplementaryGroups=shadow');
+    expect(lines('{ uids: 1000-59999, passwords: true }')).not.toContain('SupplementaryGroups=shadow');
+    expect(lines('1000-59999', 'farm')).not.toContain('SupplementaryGroups=shadow');
+  });
+
   it('lets device files be made only where nodes may make them', () => {
     expect(unit()).toContain('PrivateDevices=yes');
     expect(unit(undefined, 'shared: [/home]')).not.toContain('PrivateDevices=yes');

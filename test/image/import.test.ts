@@ -1,6 +1,7 @@
 // Which kernel of an imported root nodes boot, and what the root has for them.
 import { describe, expect, it } from 'vitest';
-import { chooseKernel, leadsToFile } from '../../src/image/import.ts';
+import { chooseKernel } from '../../src/image/import.ts';
+import { hasApt, lacking, leadsToFile } from '../../src/image/lacks.ts';
 import type { Kind } from '../../src/tree/tree.ts';
 
 describe('the kernel of a root', () => {
@@ -53,5 +54,36 @@ describe('a program of a root', () => {
     ['sbin/none', false],
   ])('%s is found through symlinks, as the node will: %s', (path, there) => {
     expect(leadsToFile(root, path)).toBe(there);
+  });
+});
+
+describe('a root of a container', () => {
+  const system = {
+    'usr/bin/apt-get': 'apt',
+    'sbin/init': 'systemd-sysv',
+    'usr/lib/systemd/systemd': 'systemd-sysv',
+    'usr/bin/node': 'nodejs',
+    'usr/lib/systemd/systemd-udevd': 'udev',
+    'usr/sbin/modprobe': 'kmod',
+    'usr/sbin/mount.nfs': 'nfs-common',
+    'usr/lib/x86_64-linux-gnu/libnss_systemd.so.2': 'libnss-systemd',
+  };
+  const rootOf = (paths: readonly string[]) =>
+    new Map<string, { readonly kind: Kind; readonly target: undefined }>(paths.map((path) => [path, { kind: 'file', target: undefined }]));
+
+  it('lacks nothing if it has what a node needs', () => {
+    expect(lacking(rootOf(Object.keys(system)))).toEqual([]);
+    expect([hasApt(rootOf(Object.keys(system))), hasApt(rootOf([]))]).toEqual([true, false]);
+  });
+
+  it.each(Object.entries(system).slice(1))('without /%s is told of the package %s', (path, name) => {
+    const lacks = lacking(rootOf(Object.keys(system).filter((each) => each !== path)));
+    expect(lacks.map((lack) => lack.package)).toEqual([name]);
+  });
+
+  it('with nothing but a shell lacks all of it, /sbin/init first', () => {
+    const lacks = lacking(rootOf(['bin/sh']));
+    expect(lacks[0]?.clause).toContain('no /sbin/init');
+    expect(lacks.map((lack) => lack.package)).toEqual(['systemd-sysv', 'nodejs', 'udev', 'kmod', 'nfs-common', 'libnss-systemd']);
   });
 });

@@ -185,6 +185,14 @@ describe.skipIf(lacking !== undefined)(`shared paths${lacking === undefined ? ''
     expect(statSync(join(directory, 'shared', 'home', 'letter')).uid).toBe(0);
   });
 
+  it('are, for checkpoints of jobs, one that every node has without a word in farm.yaml, root as root, and that is not listed', () => {
+    const path = '/var/lib/farm/checkpoints';
+    put('n1', `${path}/kept`, 'pages\n');
+    expect(inside('n3', 'nfs-cat', url(`${path}/kept`))).toBe('pages\n');
+    expect(statSync(join(directory, 'shared', path, 'kept')).uid).toBe(0);
+    expect(inside('n1', 'showmount', '-e', '--no-headers', '10.11.0.1')).not.toContain(path);
+  });
+
   it('are read-only where the profile says so, the same path for one profile and not for another', () => {
     expect(complaint('n1', 'nfs-cp', join(directory, 'note'), url('/opt/note'))).toMatch(/ROFS/);
     expect(complaint('n3', 'nfs-cp', join(directory, 'note'), url('/home/note'))).toMatch(/ROFS/);

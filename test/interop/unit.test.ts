@@ -33,6 +33,17 @@ afterAll(() => {
   rmSync(top, { recursive: true });
 });
 
+/** Takes one message as systemd would: sd_notify(3). */
+const asManager = `
+socket(my $socket, AF_UNIX, SOCK_DGRAM, 0) or die "socket: $!";
+bind($socket, pack_sockaddr_un($ARGV[0])) or die "bind: $!";
+chmod 0777, $ARGV[0];
+$| = 1;
+print "bound\\n";
+recv($socket, my $message, 4096, 0);
+print $message;
+`;
+
 function unit(...options: readonly string[]): string {
   return execFileSync(command, ['-C', directory, 'unit', ...options], { encoding: 'utf8' });
 }
@@ -56,7 +67,7 @@ describe('farm unit', () => {
     expect(verify(unit().replace(/^ExecStart=\S+/m, 'ExecStart=/nowhere')).status).not.toBe(0);
   });
 
-  it('has the capabilities that a server needs whose user is not root', async () => {
+  it('has the capabilities that a server needs whose user is not root, who tells systemd when it is ready', async () => {
     const [, names = ''] = /^AmbientCapabilities=(.*)$/m.exec(unit('--user', 'daemon')) ?? [];
     const list = names
       .split(' ')
@@ -74,7 +85,13 @@ describe('farm unit', () => {
       '--no-new-privs',
     ];
     const serve = [process.execPath, command, '-C', directory, 'serve', '--log-format', 'json'];
-    const server = spawn('ip', ['netns', 'exec', space, 'setpriv', ...rights, ...serve], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const socket = join(top, 'notify');
+    const manager = spawn('perl', ['-MSocket', '-e', asManager, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [bound] = await once(manager.stdout.setEncoding('utf8'), 'data');
+    expect(bound).toBe('bound\n');
+    const told = once(manager.stdout, 'data');
+    const env = { ...process.env, NOTIFY_SOCKET: socket };
+    const server = spawn('ip', ['netns', 'exec', space, 'setpriv', ...rights, ...serve], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     const closed = once(server, 'close');
     const lines: string[] = [];
     server.stderr.setEncoding('utf8').on('data', (text: string) => lines.push(text));
@@ -87,9 +104,11 @@ describe('farm unit', () => {
       expect(lines.at(-1)).toContain('"serve.ready"');
       const status = readFileSync(`/proc/${server.pid}/status`, 'utf8');
       expect(status).toMatch(new RegExp(`^Uid:\\t${user}\\t`, 'm'));
+      expect((await told)[0]).toMatch(/^READY=1\nSTATUS=ready, on \d+ sockets$/m);
     } finally {
       server.kill('SIGTERM');
       await closed;
+      manager.kill();
     }
   });
 });

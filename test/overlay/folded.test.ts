@@ -1,5 +1,5 @@
 // What farm render writes, read as a ClusterNFS-style server would, against what our own tree shows the same nodes.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -152,6 +152,27 @@ describe('a rendered set', () => {
     writeRendered(out, folded);
     expect(treeText(out)).toBe(treeText(join(work, 'a')));
     expect(statSync(join(out, 'etc/fstab$$CLIENT$$')).nlink).toBe(1);
+  });
+
+  it('is left as it is where it has just these files, and is mended where it has not', () => {
+    const out = join(work, 'out');
+    const number = (): number => statSync(out).ino;
+    writeRendered(join(work, 'a'), folded);
+    writeRendered(out, folded);
+    const first = number();
+    writeRendered(out, folded);
+    expect(number()).toBe(first);
+    const [some] = folded;
+    for (const spoil of [
+      () => chmodSync(join(out, 'etc'), 0o700),
+      () => rmSync(join(out, some?.path ?? '')),
+      () => mkdirSync(join(out, 'empty')),
+      () => writeRendered(out, folded.slice(1)),
+    ]) {
+      spoil();
+      writeRendered(out, folded);
+      expect(treeText(out)).toBe(treeText(join(work, 'a')));
+    }
   });
 
   it('does not take the place of anything else', () => {

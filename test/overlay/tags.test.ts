@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import type { Ipv4, Mac } from '../../src/base/addresses.ts';
-import { parseTaggedName, type TagClient } from '../../src/overlay/tags.ts';
+import { parseDirective, parseTaggedName, type TagClient } from '../../src/overlay/tags.ts';
 import { BaseDirectory } from '../../src/tree/base.ts';
 
 const client: TagClient = {
@@ -100,4 +101,39 @@ describe('of several versions a client gets', () => {
     );
     expect([...directory.visible(client, 0)].map(({ name }) => name).sort()).toEqual(['a', 'f', 'h']);
   });
+});
+
+it('a name is taken apart as this expression says', () => {
+  const shape = /^(.+)\$\$(UID|GID|IP|MAC|HOST|GROUP|CLIENT)(?:=([^$]+))?\$\$$/s;
+  const piece = fc.constantFrom(
+    '$',
+    '$$',
+    '=',
+    'a',
+    '/',
+    '\n',
+    'HOST',
+    'HOST=',
+    'GROUP=',
+    'CLIENT',
+    'CLIENT=',
+    'IP=10.0.0.7',
+    'UID=7',
+    'ALWAYS=IP',
+    'CREATE=CLIENT',
+    'X=y',
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 7 }), (pieces) => {
+      const name = `${pieces.join('')}$$`;
+      const [, plain, key, value] = shape.exec(name) ?? [];
+      const tagged = parseTaggedName(name);
+      if (plain === undefined || (value === undefined) !== (key === 'CLIENT')) expect(tagged).toBeUndefined();
+      if (key === 'HOST' && value !== undefined) expect(tagged).toEqual({ plain, tag: { kind: 'host', name: value.toLowerCase() } });
+      if (key === 'GROUP' && value !== undefined) expect(tagged).toEqual({ plain, tag: { kind: 'group', group: value } });
+      if (tagged !== undefined) expect(tagged.plain).toBe(plain);
+      expect(parseDirective(name)?.plain).toBe(/^(.*)\$\$(ALWAYS|CREATE)=(IP|CLIENT)\$\$$/s.exec(name)?.[1]);
+    }),
+    { numRuns: 500 },
+  );
 });

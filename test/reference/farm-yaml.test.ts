@@ -16,6 +16,7 @@ const places: Readonly<Record<string, readonly [heading: string, row?: string]>>
   upload: ['Top level', 'upload'],
   'users.*': ['users and groups'],
   'groups.*': ['Top level', 'groups'],
+  users_from_server: ['users from this server'],
   'networks.*': ['networks.NAME'],
   'networks.*.unknown': ['unknown'],
   'profiles.*': ['profiles.NAME'],
@@ -59,7 +60,7 @@ describe('docs/reference/farm.yaml.md', () => {
     expect(Object.keys(shapes[path]?.shape ?? {}).filter((key) => !names(part, key))).toEqual([]);
   });
 
-  it.each(['Top level', 'users and groups', 'networks.NAME', 'profiles.NAME', 'power', 'openmosix', 'access', 'nodes.NAME'])(
+  it.each(['Top level', 'users and groups', 'users from this server', 'networks.NAME', 'profiles.NAME', 'power', 'openmosix', 'access', 'nodes.NAME'])(
     'has no key in %s that farm.yaml has not',
     (heading) => {
       const known = Object.entries(places).flatMap(([path, [place, row]]) =>

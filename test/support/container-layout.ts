@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type TarEntry, tarEnd, tarHead, tarPadding } from '../../src/image/tar.ts';
 
-export type LayerEntry = Partial<TarEntry> & Pick<TarEntry, 'path' | 'kind'> & { readonly data?: string };
+export type LayerEntry = Partial<TarEntry> & Pick<TarEntry, 'path' | 'kind'> & { readonly data?: string | Buffer };
 
 export function layerTar(entries: readonly LayerEntry[]): Buffer {
   const parts = entries.flatMap(({ data = '', ...entry }) => {
-    const bytes = Buffer.from(data);
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     return [tarHead({ mode: 0o644, uid: 0, gid: 0, mtime: 1_700_000_000, size: bytes.length, ...entry }), bytes, tarPadding(bytes.length)];
   });
   return Buffer.concat([...parts, tarEnd]);

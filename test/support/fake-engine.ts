@@ -213,6 +213,10 @@ async function say(port: number, bytes: number): Promise<number> {
 
 /** Streams that only have positions. */
 export const fakeAttach: Attach = (_job, from): Attached => ({
+  pause() {},
+  standing: () => from ?? { input: 0, inputEnded: false, output: 0, errors: 0 },
+  unpause() {},
+  delivered: () => Promise.resolve(),
   detach: (): Promise<StreamPositions> => Promise.resolve(from ?? { input: 0, inputEnded: false, output: 0, errors: 0 }),
   resume() {},
   release() {},

@@ -9,7 +9,10 @@ for module in virtio_net virtio_blk squashfs overlay nfs nfsv3; do modprobe $mod
 insmod /nfsv2.ko
 while [ ! -e /sys/class/net/eth0 ]; do sleep 0.1; done
 for word in $(cat /proc/cmdline); do
-    case $word in guest.address=*) address=${word#*=} ;; esac
+    case $word in
+    guest.address=*) address=${word#*=} ;;
+    guest.systemd) systemd=yes ;;
+    esac
 done
 ip link set lo up
 ip link set eth0 up
@@ -23,12 +26,36 @@ mount -t overlay -o lowerdir=/run/lower,upperdir=/run/upper/data,workdir=/run/up
 for directory in proc sys dev; do mount --move /$directory /newroot/$directory; done
 mkdir -p /newroot/mnt /newroot/run /newroot/tmp
 [ -b /newroot/dev/vdb ] && tar -x -f /newroot/dev/vdb -C /newroot
+if [ -n "$systemd" ]; then
+    cp /bin/busybox /newroot/busybox
+    cat > /newroot/shell <<'END'
+#!/bin/sh
+export HOME=/root PS1= PS2= PATH=/usr/sbin:/usr/bin:/sbin:/bin
+stty -F /dev/ttyS0 -echo
+echo 'guest ready'
+exec sh 2>&1
+END
+    chmod 755 /newroot/shell
+    mkdir -p /newroot/etc/systemd/system/multi-user.target.wants
+    cat > /newroot/etc/systemd/system/guest-shell.service <<'END'
+[Unit]
+After=multi-user.target
+[Service]
+ExecStart=/shell
+StandardInput=tty-force
+StandardOutput=tty
+TTYPath=/dev/ttyS0
+END
+    ln -s ../guest-shell.service /newroot/etc/systemd/system/multi-user.target.wants/guest-shell.service
+    umount /newroot/dev/pts 2>/dev/null
+    exec switch_root -c /dev/console /newroot /sbin/init
+fi
 cat > /newroot/shell <<'END'
 #!/bin/sh
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 chmod 1777 /tmp
-export HOME=/root PS1= PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root PS1= PS2= PATH=/usr/sbin:/usr/bin:/sbin:/bin
 hostname guest
 stty -F /dev/console -echo
 echo 'guest ready'

@@ -24,6 +24,8 @@ export interface GuestOptions {
   readonly mac: string;
   readonly address: string;
   readonly memoryMiB?: number;
+  /** Whether the root's systemd is its first program, rather than a shell alone. */
+  readonly systemd?: boolean;
   /** Where its files are put: the initramfs, and `console.log`. */
   readonly scratch: string;
 }
@@ -33,6 +35,8 @@ const init = fileURLToPath(new URL('guest-init.sh', import.meta.url));
 const archiveAlignment = 4;
 /** Emulated on a busy machine. */
 const bootSeconds = 120;
+/** The shell of `guest-init.sh` has the serial line, and nothing waits for a network that nobody configures. */
+const systemdArgs = ' guest.systemd systemd.show_status=no systemd.mask=serial-getty@ttyS0.service systemd.mask=systemd-networkd-wait-online.service';
 
 export class Guest {
   private readonly child: ChildProcess;
@@ -68,7 +72,7 @@ export class Guest {
         ...['netns', 'exec', space, 'qemu-system-x86_64', '-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-m', String(options.memoryMiB ?? 512)],
         ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio'],
         ...['-kernel', join(image, 'kernel'), '-initrd', initrd],
-        ...['-append', `${labKernelArgs} quiet panic=-1 guest.address=${options.address}`],
+        ...['-append', `${labKernelArgs} quiet panic=-1 guest.address=${options.address}${options.systemd === true ? systemdArgs : ''}`],
         ...['-netdev', `tap,id=n0,ifname=${tap},script=no,downscript=no`, '-device', `virtio-net-pci,netdev=n0,mac=${mac},romfile=`],
         ...drives.flatMap((file) => ['-drive', `if=virtio,format=raw,readonly=on,file=${file}`]),
       ],

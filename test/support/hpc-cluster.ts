@@ -33,7 +33,7 @@ export function hpcNode(id: number, more: Partial<HpcNode> = {}): HpcNode {
 export function hpcJob(pid: number, more: Partial<HpcJob> = {}): HpcJob {
   return {
     ...{ pid, uid: 1000, command: 'awk', node: 1, atHome: true, moves: 0, locked: false, goingTo: undefined, cpu: 1, memory: 34 * mebibyte, used: 5000 },
-    ...{ obstacles: [], holds: [], thinks: 'no move would make the cluster faster', asked: '' },
+    ...{ obstacles: [], holds: [], thinks: 'no move would make the cluster faster', asked: '', saved: [] },
     ...more,
   };
 }

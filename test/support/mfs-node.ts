@@ -12,7 +12,10 @@ interface Settings {
   readonly peers: Readonly<Record<string, string>>;
   readonly top: string;
   readonly scratch: string;
-  readonly mountPoint: string;
+  /** Without, it is served only. */
+  readonly mountPoint?: string;
+  /** Whether its clients must be root, as a kernel's is. Default true. */
+  readonly privileged?: boolean;
   readonly linkPort: number;
   readonly mfsPort: number;
 }
@@ -20,7 +23,7 @@ interface Settings {
 const key = Buffer.alloc(32, 'the farm key');
 
 async function main(): Promise<void> {
-  const { self, host, peers, top, scratch, mountPoint, linkPort, mfsPort }: Settings = JSON.parse(process.argv[2] ?? '{}');
+  const { self, host, peers, top, scratch, mountPoint, linkPort, mfsPort, privileged }: Settings = JSON.parse(process.argv[2] ?? '{}');
   const say = (event: string, fields: object = {}) => process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
   const log = (_level: string, event: string, fields: object = {}) => say(event, fields);
   const addresses = new Map([...Object.entries(peers), [String(self), host] as const].map(([id, address]) => [Number(id), ipv4(address)]));
@@ -32,7 +35,9 @@ async function main(): Promise<void> {
   let nomfs = false;
   const members = () => [self, ...Object.keys(peers).map(Number)].map((id) => ({ id, isUp: !down.has(id), nomfs: refusing.has(id) }));
   const mfs = await startMfs({
-    ...{ self, link, members, nomfs: () => nomfs, key, log, mountPoint, port: mfsPort },
+    ...{ self, link, members, nomfs: () => nomfs, key, log, port: mfsPort },
+    ...(mountPoint === undefined ? {} : { mountPoint }),
+    ...(privileged === undefined ? {} : { privileged }),
     ...{ program: process.argv[1] ?? '', top, state: `${scratch}/numbers`, patience: { mfs: 3000, away: 5000 } },
   });
   const used = new Set<number>();

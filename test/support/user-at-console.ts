@@ -19,6 +19,7 @@ export function sitAt(lab: Pick<Lab, 'consoleLog' | 'consoleSocket'>, machine: s
   const log = lab.consoleLog(machine);
   const socket = connect(lab.consoleSocket(machine));
   socket.on('error', () => {}); // what is then not seen says so
+  socket.resume(); // QEMU logs a byte twice that its client was too slow for
   return {
     type: (line) => void socket.write(`${line}\r`),
     press: (key) => void socket.write(key),

@@ -24,6 +24,8 @@ export interface HpcJob {
   readonly thinks: string;
   /** What became of the last `goto`: empty, `moving`, `done`, `failed: ...`. */
   readonly asked: string;
+  /** Lines about its checkpoints; none for a job that has none and wants none. */
+  readonly saved: readonly string[];
 }
 
 /** A job of another home that runs here. */

@@ -6,6 +6,7 @@ import {
   type Body,
   closeEnds,
   closeSides,
+  type Ends,
   makeEnds,
   makePlace,
   namesOf,
@@ -32,6 +33,8 @@ export class Arrival implements ArrivingJob {
   private readonly cgroup: Cgroup;
   private readonly adopt: Adopt;
   private readonly rounds: PageServer[] = [];
+  /** Its pipes, open here until it is restored. */
+  private ends: Promise<Ends> | undefined;
   private holder: number | undefined;
   private body: Body | undefined;
   private sides: Sides | undefined;
@@ -46,7 +49,25 @@ export class Arrival implements ArrivingJob {
   }
 
   static async begin(places: Places, spec: JobSpec, adopt: Adopt): Promise<Arrival> {
-    return new Arrival(places, spec, adopt, await makePlace(places, spec.id));
+    const arrival = new Arrival(places, spec, adopt, await makePlace(places, spec.id));
+    arrival.ends = arrival.prepare();
+    arrival.ends.catch(() => {}); // told to who restores it
+    return arrival;
+  }
+
+  /** What can be had before the job stands still: every process that is started then is time that its user waits. */
+  private async prepare(): Promise<Ends> {
+    const { places, spec, directory } = this;
+    const ends = await makeEnds(spec);
+    try {
+      this.holder = await startHolder(places, directory, ends);
+      this.sides = sidesOf(ends);
+      await places.rootOf(spec.home);
+      return ends;
+    } catch (error) {
+      closeEnds(ends);
+      throw error;
+    }
   }
 
   /** One that stood here when the agent before this one ended. */
@@ -74,7 +95,7 @@ export class Arrival implements ArrivingJob {
       await this.roundsAreWhole();
       if (this.rounds.length === 0) throw new FarmError('job.unrestorable', 'the images came without pages');
       const directory = this.imageDirectory(this.rounds.length);
-      for (const { name, content } of unpackImages(images)) await writeFile(join(directory, name), content, { mode: 0o600 });
+      await Promise.all(unpackImages(images).map(({ name, content }) => writeFile(join(directory, name), content, { mode: 0o600 })));
       await this.stand(directory, unread, true);
       await rm(join(this.directory, 'rounds'), { recursive: true, force: true });
     } catch (error) {
@@ -96,11 +117,11 @@ export class Arrival implements ArrivingJob {
   private async stand(images: string, unread: Buffer, consume: boolean): Promise<void> {
     const { pipes, cpuTime } = JSON.parse(await readFile(join(images, passportName), 'utf8')) as Passport;
     const { places, spec, directory, cgroup } = this;
-    const ends = await makeEnds(spec);
+    const ends = await this.ends;
+    const { holder } = this;
+    if (ends === undefined || holder === undefined) throw new FarmError('job.unrestorable', `job ${spec.id} is not awaited here`, 'it can be restored once');
+    this.ends = undefined;
     try {
-      const holder = await startHolder(places, directory, ends);
-      this.holder = holder;
-      this.sides = sidesOf(ends);
       const given = { input: ends.input.reader, output: ends.output.writer, errors: ends.errors?.writer, status: ends.status.writer };
       const pid = await restore({ places, spec, directory, images, cgroup: cgroup.path, pipes, ends: given, consume });
       if (!(await cgroup.events()).frozen) await cgroup.freeze();
@@ -125,6 +146,8 @@ export class Arrival implements ArrivingJob {
   }
 
   async drop(): Promise<void> {
+    await this.ends?.then(closeEnds, () => {});
+    this.ends = undefined;
     if (this.sides !== undefined) closeSides(this.sides);
     this.sides = undefined;
     for (const server of this.rounds) server.stop();

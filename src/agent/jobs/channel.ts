@@ -6,10 +6,26 @@ const windowBytes = 64 * 1024;
 /** What a job had written into its pipe when it was frozen is sent in any case, and its pipe may have been made larger. */
 export const backlogMax = 4 * 1024 * 1024;
 
+/** What is kept for a job that may go back to a checkpoint; what comes after that costs its beginning, and the way back. */
+export const replayMax = 4 * 1024 * 1024;
+
+/**
+ * What a sender that was made again from a checkpoint does where the other side has more than it had sent then. `exact`: there is no such thing. `repeats`: it
+ * writes all of that once more, and it is left out. `follows`: what it says now is new, and comes after that.
+ */
+export type Again = 'exact' | 'repeats' | 'follows';
+
 /** The side that sends. Offsets count from the job's first byte. */
 export class Outgoing {
   private kept: Buffer[] = [];
-  /** Offset of the first byte that is kept: all before it was used by the other side. */
+  private readonly again: Again;
+  /** Bytes that the job is still to write once more. */
+  private repeated = 0;
+  /** All from here on is kept, used or not. */
+  private held = Number.POSITIVE_INFINITY;
+  /** Offset up to which the other side has used all. */
+  used = 0;
+  /** Offset of the first byte that is kept: all before it was used by the other side, and no checkpoint wants it. */
   base = 0;
   /** Offset after the last byte that was given. */
   end = 0;
@@ -21,7 +37,8 @@ export class Outgoing {
   /** Undefined start: an agent before this one knew it, and the other side says it. */
   private isAdrift: boolean;
 
-  constructor(from: number | undefined) {
+  constructor(from: number | undefined, again: Again = 'exact') {
+    this.again = again;
     this.isAdrift = from === undefined;
     this.begin(from ?? 0);
   }
@@ -31,20 +48,41 @@ export class Outgoing {
     this.end = from + this.kept.reduce((sum, { length }) => sum + length, 0);
     this.sent = from;
     this.received = from;
+    this.used = from;
+  }
+
+  /** How far the writer is: behind `end` while it repeats what the other side has. */
+  get position(): number {
+    return this.end - this.repeated;
+  }
+
+  /** Whether the other side can have all from there on once more. */
+  reaches(offset: number): boolean {
+    return offset >= this.base && offset <= this.end;
+  }
+
+  /** Keeps what is used, from this offset on: a checkpoint begins there. From what there is, if that is later. */
+  hold(offset: number): void {
+    this.held = offset;
+    this.spare();
   }
 
   /** Bytes that may be given before the writer has to wait. */
   get room(): number {
-    return this.ended ? 0 : Math.max(0, windowBytes - (this.end - this.base));
+    return this.ended ? 0 : Math.max(0, windowBytes - (this.end - this.used));
   }
 
   give(bytes: Buffer): void {
-    this.kept.push(bytes);
-    this.end += bytes.length;
+    const fresh = bytes.subarray(this.repeated);
+    this.repeated -= bytes.length - fresh.length;
+    if (fresh.length === 0) return;
+    this.kept.push(fresh);
+    this.end += fresh.length;
   }
 
   /** At most `most` of the bytes that are to be sent next. */
   next(most: number): { readonly offset: number; readonly bytes: Buffer } | undefined {
+    if (this.sent - this.used >= backlogMax - most) return undefined; // only what is replayed can be so much
     let at = this.base;
     for (const piece of this.kept) {
       const after = at + piece.length;
@@ -62,17 +100,29 @@ export class Outgoing {
   /** A new connection: the other side says how far it is. Throws `WireError` `job.offset` where bytes between would be lost. */
   restart(received: number, used: number): void {
     if (this.isAdrift) this.begin(received);
+    else if (received > this.end) this.catchUp(received);
     this.isAdrift = false;
     if (received < this.base || received > this.end)
       throw new WireError('job.offset', 0, `the other side is at ${received}, not at ${this.base} to ${this.end}`);
     this.sent = received;
+    this.used = Math.min(this.used, used); // it went back to a checkpoint
     this.acknowledge(received, used);
   }
 
   /** A new connection to one that does not know how far it is: what is not known to be used comes again. */
   repeat(): void {
-    this.sent = this.base;
-    this.received = this.base;
+    this.sent = this.used;
+    this.received = this.used;
+  }
+
+  /** The other side has more than there is here: it had that from this job before it went back. */
+  private catchUp(received: number): void {
+    if (this.again === 'exact') return;
+    if (this.again === 'repeats') {
+      this.repeated += received - this.end;
+      this.kept = [];
+    }
+    this.begin(received);
   }
 
   /** Throws `WireError` `job.offset`. */
@@ -81,10 +131,17 @@ export class Outgoing {
       throw new WireError('job.offset', 0, `${used} of ${received} bytes are acknowledged, ${this.sent} were sent`);
     }
     this.received = Math.max(this.received, received);
-    while (this.base < used) {
+    this.used = Math.max(this.used, used);
+    this.spare();
+  }
+
+  /** Lets go of what nobody will ask for. */
+  private spare(): void {
+    const wanted = Math.min(this.used, Math.max(this.held, this.end - replayMax));
+    while (this.base < wanted) {
       const [first] = this.kept;
       if (first === undefined) break;
-      const spare = Math.min(first.length, used - this.base);
+      const spare = Math.min(first.length, wanted - this.base);
       if (spare === first.length) this.kept.shift();
       else this.kept[0] = first.subarray(spare);
       this.base += spare;

@@ -1,16 +1,18 @@
-// Jobs whose home is here, from mosrun to exit status: takes deputies in, has their jobs started somewhere, and connects the two. Also starts jobs for other homes.
+// Jobs whose home is here, from mosrun to exit status: takes deputies in, has their jobs started somewhere (beginning.ts), and connects the two.
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FarmError, sentence } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { isForegroundStopped, jobMounts, statFields } from './caller.ts';
-import { type Deputy, lostStatus, openDeputy, statOf } from './deputy.ts';
+import { beginSomewhere } from './beginning.ts';
+import { type Caller, jobMounts, statFields } from './caller.ts';
+import { type Deputy, lostStatus, openDeputy } from './deputy.ts';
+import { hostGuests } from './guests.ts';
 import { type HomeJob, openHomeTable } from './home.ts';
 import { sayUnknown } from './home-streams.ts';
-import { type JobOptions, parseMosrun, type Run } from './mosrun-options.ts';
-import { asHeader, asStart } from './start.ts';
-import { attacher, streamsPurpose } from './streams.ts';
+import { type JobOptions, parseMosrun } from './mosrun-options.ts';
+import { asHeader } from './start.ts';
+import { streamsPurpose } from './streams.ts';
 import type { Attach, Attached, JobEngine, JobId, JobSpec, Link, RunningJob } from './types.ts';
 
 const defaultDirectory = '/run/farm-agent/deputies';
@@ -45,6 +47,18 @@ export interface DeputiesOptions {
   /** A job that runs here since before this agent was started. `given`: it was on its way to another node, and it is not known yet where it runs. */
   readonly adopt?: (id: JobId) => Promise<RunningJob | 'given' | undefined>;
   readonly returnPatience?: number;
+  /** mosrun -R: makes the job again that had this id, for this caller. Gives it under its new id; it runs, and waits for being attached. Throws `FarmError`. */
+  readonly restore?: (old: JobId, fresh: { readonly id: JobId; readonly caller: Caller; readonly window: JobSpec['window'] }) => Promise<Restored>;
+  /** A job of this home has ended, of which there are checkpoints. */
+  readonly ended?: (job: HomeJob, status: number) => void;
+}
+
+/** A job that came out of a checkpoint. */
+export interface Restored {
+  readonly spec: JobSpec;
+  readonly options: JobOptions;
+  /** Runs it; its streams connect with their deputy. */
+  readonly run: () => Promise<void>;
 }
 
 export interface Deputies {
@@ -52,6 +66,14 @@ export interface Deputies {
   readonly onChange: (listener: () => void) => void;
   /** For jobs that have come to this node. Their home learns of it by this. */
   readonly attach: Attach;
+  /** A copy of a job that runs here is not the job any more. */
+  discard(id: JobId): Promise<void>;
+  /** Its next life begins at that node: only what comes with this specification is the job. */
+  lives(id: JobId, spec: JobSpec, node: number): void;
+  /** A checkpoint has been made of it, or is about to be: what goes to the job from there on is kept. */
+  keep(id: JobId, from: { readonly input: number; readonly control: number } | undefined, made: HomeJob['checkpoint']): void;
+  /** It cannot be made again: its deputy ends as if the job had been killed. */
+  give(id: JobId, why: string): void;
   /** A job of this home is at that node now. The job's streams say so, too. */
   moved(id: JobId, node: number): void;
   setOptions(id: JobId, options: Partial<JobOptions>): void;
@@ -73,59 +95,23 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
   const table = openHomeTable(join(dirname(directory), 'homes'));
   const deputies = new Map<string, Deputy | 'opening'>();
   const running = new Map<JobId, Deputy>();
-  const guests = new Map<JobId, { readonly job: RunningJob; readonly attached: Attached }>();
   let isClosed = false;
-
-  const attachHere = attacher({
-    link,
-    log,
-    isStopped: async (job) => isForegroundStopped(await treeStats(job.pid)),
-    unknown(job) {
-      log('warn', 'job.unwanted', { job: job.spec.id, home: job.spec.home });
-      job.signal('SIGKILL').catch((error: unknown) => log('warn', 'job.control', { job: job.spec.id, reason: sentence(error) }));
-    },
-  });
-  const attach: Attach = (job, from) => {
-    const attached = attachHere(job, from);
-    const guest = { job, attached };
-    const forget = () => {
-      if (guests.get(job.spec.id) === guest) guests.delete(job.spec.id);
-    };
-    guests.set(job.spec.id, guest);
-    void job.ended.then(forget);
-    return {
-      ...attached,
-      release() {
-        forget();
-        attached.release();
-      },
-    };
-  };
-
-  async function hostStart(spec: JobSpec, chosen: JobOptions): Promise<void> {
-    if (guests.has(spec.id)) throw new FarmError('job.known', `node ${self} has the job ${spec.id} already`);
-    const job = await engine.start(spec);
-    const attached = attach(job, undefined);
-    options.started?.(job, attached, chosen);
-    log('info', 'job.started', { job: spec.id, home: spec.home, user: spec.uid });
-  }
-
-  link.answer('job.start', async (from, body) => {
-    const { spec, chosen } = asStart(body, options.readSpec);
-    if (spec.home !== from) throw new FarmError('job.home', `node ${from} starts a job of node ${spec.home}`);
-    await hostStart(spec, chosen);
-    return {};
-  });
+  const guests = hostGuests({ self, link, engine, log, readSpec: options.readSpec, ...(options.started === undefined ? {} : { started: options.started }) });
 
   link.serve(streamsPurpose, (from, value, stream) => {
     const header = asHeader(value);
     const job = header === undefined ? undefined : table.jobs.get(header.id);
     const streams = header === undefined ? undefined : running.get(header.id)?.streams;
     // One that was started twice, because the answer to the first call was lost, is not where it is waited for.
-    if (header === undefined || job === undefined || (header.begins && job.node !== from)) return sayUnknown(stream);
+    const isOld = header?.life !== (job?.spec.life ?? 0);
+    if (header === undefined || job === undefined || isOld || (header.begins && job.node !== from)) return sayUnknown(stream);
     if (streams === undefined) {
       stream.destroy(); // its deputy is not back yet
       return;
+    }
+    if (!streams.canFollow(header)) {
+      sayUnknown(stream);
+      return crash(header.id, 'what it had been given since its checkpoint is not kept any more');
     }
     if (job.node !== from) moved(header.id, from);
     if (job.state === 'starting') table.change(header.id, { state: 'running' });
@@ -160,6 +146,8 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
         },
         ended({ status, cpuTime }) {
           log('info', 'job.ended', { job: id, status, cpuTime });
+          const job = id === undefined ? undefined : table.jobs.get(id);
+          if (job?.checkpoint !== undefined) options.ended?.(job, status);
           if (id !== undefined) drop(id);
         },
         // Its job is known until it has ended, too: the order to end may have a long way.
@@ -191,43 +179,26 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     const { caller } = deputy;
     for (const [old, { spec }] of table.jobs) if (spec.deputy === caller.pid) drop(old); // of a process that was before
     const run = parseMosrun(caller.name, caller.args);
+    if (run.restore !== undefined) return await restore(run.restore, { id, caller, window });
     const { uid, gid, groups, umask, niceness, limits, directory: cwd, environment } = caller;
     const spec: JobSpec = {
       ...{ id, home: self, hostname, deputy: caller.pid, args: run.args, name: run.name, environment: [...environment, `FARM_JOB=${id}`], directory: cwd },
       ...{ umask, uid, gid, groups, niceness, limits, streams, window, mounts: await (options.mounts ?? ownMounts)(), image: options.image ?? '' },
     };
-    await startSomewhere(spec, run);
+    const began = Date.now();
+    await beginSomewhere(spec, run, {
+      ...{ self, link, ...(options.place === undefined ? {} : { place: options.place }) },
+      startHere: guests.start,
+      tried: (node) => table.put({ spec, options: run.options, node, moves: 0, state: 'starting', began, since: began }),
+    });
   }
 
-  async function startSomewhere(spec: JobSpec, run: Run): Promise<void> {
-    const nodes = await candidates(run, spec);
+  async function restore(old: JobId, fresh: { readonly id: JobId; readonly caller: Caller; readonly window: JobSpec['window'] }): Promise<void> {
+    if (options.restore === undefined) throw new FarmError('migration.absent', 'this node keeps no checkpoints');
+    const { spec, options: wishes, run } = await options.restore(old, fresh);
     const now = Date.now();
-    for (const [index, node] of nodes.entries()) {
-      table.put({ spec, options: run.options, node, moves: 0, state: 'starting', began: now, since: now });
-      try {
-        return await startAt(node, spec, run.options);
-      } catch (error) {
-        if (!(error instanceof FarmError)) throw error;
-        // After `link.cut` nobody knows whether it runs there: a second one might be one too many.
-        if (index < nodes.length - 1 && error.code !== 'link.cut') continue;
-        const elsewhere = run.place.kind === 'one' && !run.force;
-        throw new FarmError(error.code, error.message, elsewhere ? 'mosrun -F goes on anywhere' : error.hint, error);
-      }
-    }
-  }
-
-  async function startAt(node: number, spec: JobSpec, chosen: JobOptions): Promise<void> {
-    if (node === self) await hostStart(spec, chosen);
-    else await link.call(node, 'job.start', { spec, options: chosen });
-  }
-
-  /** Where to try, in this order. */
-  async function candidates({ place, force, options: chosen }: Run, spec: JobSpec): Promise<readonly number[]> {
-    if (place.kind === 'best') return [...new Set([(await options.place?.(spec, chosen)) ?? self, self])];
-    if (place.kind !== 'one') return [self];
-    const order = place.nodes.map((node) => ({ node, by: Math.random() })).sort((one, other) => one.by - other.by);
-    const nodes = order.map(({ node }) => node);
-    return force ? [...new Set([...nodes, self])] : nodes.slice(0, 1);
+    table.put({ spec, options: wishes, node: self, moves: 0, state: 'starting', began: now, since: now, checkpoint: 'kept' });
+    await run();
   }
 
   /** A deputy from before this agent: its job is still where it was, or gone. */
@@ -237,7 +208,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
       const kept = await options.adopt?.(id);
       if (kept === 'given') return; // where it turns out to run, it connects its streams
       if (kept === undefined) return crash(id, 'the agent of this node was started again');
-      const attached = attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0, unknown: true });
+      const attached = guests.attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0, unknown: true });
       options.started?.(kept, attached, job.options);
       return;
     }
@@ -277,8 +248,21 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
   return {
     jobs: table.jobs,
     onChange: table.onChange,
-    attach,
+    attach: guests.attach,
+    discard: guests.discard,
     moved,
+    lives(id, spec, node) {
+      const job = table.jobs.get(id);
+      if (job === undefined) throw new FarmError('job.unknown', 'this job has ended');
+      table.put({ ...job, spec, node, moves: job.moves + 1, state: 'starting', since: Date.now() });
+    },
+    keep(id, from, made) {
+      const streams = running.get(id)?.streams;
+      if (streams === undefined) throw new FarmError('job.unknown', `no job ${id} has its home here`);
+      streams.keep(from);
+      table.change(id, { checkpoint: made ?? table.jobs.get(id)?.checkpoint ?? 'kept' });
+    },
+    give: crash,
     setOptions(id, change) {
       const job = table.jobs.get(id);
       table.change(id, job === undefined ? {} : { options: { ...job.options, ...change } });
@@ -293,35 +277,19 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
         if (job.node === node && node !== self && options.lost?.(job) !== true) crash(id, `node ${node}, where it ran, is down`);
       }
     },
+    homeGone: guests.homeGone,
     jobGone,
-    async homeGone(home) {
-      for (const [id, { job, attached }] of guests) {
-        if (job.spec.home !== home || home === self) continue;
-        log('warn', 'job.orphaned', { job: id, home });
-        attached.release();
-        guests.delete(id);
-        await job.signal('SIGKILL');
-      }
-    },
     async close() {
       isClosed = true;
       watcher.close();
       clearInterval(looks);
       rmSync(agentFile, { force: true });
       for (const deputy of deputies.values()) if (deputy !== 'opening') deputy.close();
-      for (const { attached } of guests.values()) attached.release();
+      guests.close();
     },
   };
 }
 
 async function ownMounts(): Promise<readonly string[]> {
   return jobMounts(await readFile('/proc/self/mountinfo', 'utf8'), ['/hpc', '/mfs', '/run/farm-agent']);
-}
-
-/** Of a process and all below it. */
-async function treeStats(pid: number): Promise<readonly string[]> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
-  const own = await statOf(pid);
-  const below = await Promise.all(children.split(' ').flatMap((word) => (word.trim() === '' ? [] : [treeStats(Number(word))])));
-  return [...(own === undefined ? [] : [own]), ...below.flat()];
 }

@@ -1,7 +1,7 @@
 // One end of a job's streams, at its home or where it runs. Outlives connections: what one has lost the next one sends again.
 import type { Duplex } from 'node:stream';
 import { WireError } from '../../base/errors.ts';
-import { Incoming, Outgoing } from './channel.ts';
+import { type Again, Incoming, Outgoing } from './channel.ts';
 import { type Channel, encodeStreamFrame, pieceMax, type StreamFrame, streamFrames } from './stream-frames.ts';
 
 /** Takes bytes that have come and settles when they are where they belong; does not reject. */
@@ -10,6 +10,8 @@ export type Sink = (bytes: Buffer) => Promise<void>;
 export interface EndpointOptions {
   /** From where on; undefined: the other side says it. */
   readonly sends: Readonly<Partial<Record<Channel, number | undefined>>>;
+  /** Of a job that was made again from a checkpoint. */
+  readonly again?: Readonly<Partial<Record<Channel, Again>>>;
   /** `piece`: no more bytes are handed to the sink at once. */
   readonly receives: Readonly<
     Partial<Record<Channel, { readonly from: number | undefined; readonly sink: Sink; readonly onEnd: () => void; readonly piece?: number }>>
@@ -52,7 +54,7 @@ export class Endpoint {
 
   constructor(options: EndpointOptions) {
     this.options = options;
-    for (const [channel, from] of Object.entries(options.sends)) this.out.set(channel as Channel, new Outgoing(from));
+    for (const [channel, from] of Object.entries(options.sends)) this.out.set(channel as Channel, new Outgoing(from, options.again?.[channel as Channel]));
     for (const [channel, { from, sink, onEnd, piece = pieceMax }] of Object.entries(options.receives)) {
       const state = new Incoming(from);
       this.arriving.set(channel as Channel, { state, sink, onEnd, piece, queue: [], isBusy: false, isGone: false, isEnded: false });
@@ -152,7 +154,7 @@ export class Endpoint {
         return;
       case 'have': {
         const out = this.sending(frame.channel);
-        const isLost = this.lost.has(frame.channel) && frame.received < out.base; // it says 0 until it has been told
+        const isLost = this.lost.has(frame.channel) && frame.received < out.used; // it says 0 until it has been told
         if (this.ready.has(frame.channel)) {
           if (!isLost) out.acknowledge(frame.received, frame.used);
         } else if (isLost) out.repeat();

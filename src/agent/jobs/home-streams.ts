@@ -1,5 +1,6 @@
 // The streams of a job at its home: between the deputy's FIFOs and the job, wherever it runs.
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { FarmError } from '../../base/errors.ts';
 import { Endpoint } from './endpoint.ts';
 import { encodeStreamFrame } from './stream-frames.ts';
 import type { Control, JobEvent, StreamsHeader } from './streams.ts';
@@ -21,6 +22,10 @@ export interface HomeStreams {
   connect(stream: Duplex, header: StreamsHeader): void;
   control(order: Control): void;
   readonly isConnected: boolean;
+  /** Keeps what goes to the job from there on, for a job that goes back to a checkpoint; `undefined`: from now on. */
+  keep(from: { readonly input: number; readonly control: number } | undefined): void;
+  /** Whether the job can go on where this says that it is. */
+  canFollow(header: StreamsHeader): boolean;
   /** Nothing more comes or goes. The pipes stay open. */
   close(): void;
 }
@@ -117,6 +122,13 @@ export function homeStreams({ pipes, onStopped, onEnded, onFault }: HomeStreamsO
       if (endpoint === undefined) orders.push(order);
       else endpoint.give('control', encodeLine(order));
     },
+    keep(from) {
+      if (endpoint === undefined) throw new FarmError('job.starting', 'the job is not connected with its home yet', 'say it again in a second');
+      for (const channel of ['input', 'control'] as const) endpoint.sending(channel).hold(from?.[channel] ?? 0);
+    },
+    // One that forgot how far it is goes on where it was, not from a checkpoint.
+    canFollow: ({ at, forgot }) =>
+      endpoint === undefined || forgot === true || (['input', 'control'] as const).every((channel) => endpoint?.sending(channel).reaches(at[channel])),
     get isConnected() {
       return endpoint?.isConnected === true;
     },

@@ -19,6 +19,8 @@ export interface HomeJob {
   /** When it began and when it came to its node, ms since the epoch. */
   readonly began: number;
   readonly since: number;
+  /** The last one that was made; `kept`: there are, or may be, some. Absent: there is none. */
+  readonly checkpoint?: { readonly number: number; readonly at: number; readonly bytes: number; readonly node: number } | 'kept';
 }
 
 export interface HomeTable {

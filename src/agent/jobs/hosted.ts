@@ -1,6 +1,7 @@
 // The jobs that run on this node, with what the balancer has to know of each: what it wants, how fast it writes, where it has been, whether it can move.
 import { sentence } from '../../base/errors.ts';
 import { decayed, decayKeeps, type Job } from '../../cluster/job.ts';
+import type { CheckpointState } from '../checkpoints/due.ts';
 import { type Luggage, leftWith } from '../moves/wire.ts';
 import type { Attached, JobId, Obstacle, RunningJob } from './types.ts';
 
@@ -38,6 +39,7 @@ export interface Hosted {
   failures: number;
   failure: string | undefined;
   restUntil: number;
+  checkpoint: CheckpointState;
 }
 
 export function hostedFrom(job: RunningJob, attached: Attached, luggage: Luggage, now: number): Hosted {
@@ -48,6 +50,7 @@ export function hostedFrom(job: RunningJob, attached: Attached, luggage: Luggage
     // A job that begins counts as one that computes; so forty that begin at once do not all begin here.
     samples: moves === 0 ? 1 : samplesFull,
     ...{ obstacles: [], obstaclesAt: Number.NEGATIVE_INFINITY, goingTo: undefined, attempts: 0, failures: 0, failure: undefined, restUntil: 0 },
+    checkpoint: { lastAt: now - (luggage.checkpointed ?? 0), triedAt: undefined, failure: undefined, isBusy: false, last: undefined },
   };
 }
 
@@ -61,7 +64,16 @@ export function luggageOf(hosted: Hosted, self: number, now: number): Luggage {
     { node: self, ago: 0 },
   );
   const { cpu, dirtyRate, wishes, moves } = hosted;
-  return { moves: moves + 1, used: hosted.usedBefore + hosted.usedHere, cpu, dirtyRate, left, wishes, recalled: false };
+  return {
+    moves: moves + 1,
+    used: hosted.usedBefore + hosted.usedHere,
+    cpu,
+    dirtyRate,
+    left,
+    wishes,
+    recalled: false,
+    checkpointed: now - hosted.checkpoint.lastAt,
+  };
 }
 
 /** How much of its time an `iojob` is taken to spend on its home's files (mosrun -i); what it really does is not measured. */

@@ -16,11 +16,11 @@ const complaintLength = 2000;
 export async function launch(places: Places, spec: JobSpec, directory: string, cgroup: string, ends: Ends): Promise<number> {
   const { environment, shell } = scriptEnvironment(startScript(spec));
   const root = await places.rootOf(spec.home);
-  const init = ['sh', '-c', initScript, 'farm-job', cgroup, root, join(directory, 'root'), spec.hostname, places.devices, String(spec.mounts.length)];
+  const init = ['perl', '-e', initScript, '--', cgroup, root, join(directory, 'root'), spec.hostname, places.devices, String(spec.mounts.length)];
   const sources = mountSources(places, spec, root);
   const words = [...spec.mounts.flatMap((path, index) => [sources[index] ?? path, path]), ...leadingWords(spec, getPriority()), ...shell];
   const errors = ends.errors ?? ends.output;
-  const maker = spawn('unshare', [...namespaces, '--fork', '--propagation', 'private', 'setsid', ...init, ...words], {
+  const maker = spawn('unshare', [...namespaces, '--fork', '--propagation', 'private', ...init, ...words], {
     stdio: [ends.input.reader, ends.output.writer, errors.writer, ends.status.writer, 'pipe'],
     env: { PATH: systemPath, FARM_MAIN: mainScript, ...environment },
     cwd: '/',

@@ -1,5 +1,7 @@
-// Reads of a job's processes what obstacles.ts judges. A process that ends meanwhile is none.
-import { readdir, readFile, readlink } from 'node:fs/promises';
+// Reads of a job's processes what obstacles.ts judges. A process that ends meanwhile is none. What the kernel knows by itself is read synchronously, at a
+// tenth of the cost; maps, and what the process may wait for a server with, are not.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { systemCode } from '../../base/errors.ts';
 import { run } from '../../base/processes.ts';
 import type { Body } from './body.ts';
@@ -14,13 +16,14 @@ const namespaceNames = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'time', 'user', 'u
 /** `everywhere`: whether every node sees the files of this mount of the home node. */
 export async function lookAt(body: Body, everywhere: (mount: string) => boolean): Promise<readonly Obstacle[]> {
   const pids = (await body.cgroup.pids()).filter((pid) => pid !== body.pid);
-  const processes = (await Promise.all(pids.map((pid) => existing(processFacts(pid))))).filter((facts) => facts !== undefined);
+  const local = localMounts(await readFile(`/proc/${body.pid}/mountinfo`, 'utf8'), body.spec.mounts, everywhere);
+  const processes = (await Promise.all(pids.map((pid) => existing(processFacts(pid, local.size > 0))))).filter((facts) => facts !== undefined);
   const sockets = processes.some(({ files }) => files.some(({ path }) => socketInode(path) !== undefined));
   const facts: JobFacts = {
     processes,
     sockets: sockets ? await socketsOf(body.pid) : new Map(),
-    localMounts: localMounts(await readFile(`/proc/${body.pid}/mountinfo`, 'utf8'), body.spec.mounts, everywhere),
-    namespaces: await namespacesOf(body.pid),
+    localMounts: local,
+    namespaces: namespacesOf(body.pid),
   };
   return obstaclesOf(facts);
 }
@@ -35,20 +38,20 @@ export function localMounts(mountinfo: string, mounts: readonly string[], everyw
   return found;
 }
 
-async function processFacts(pid: number): Promise<ProcessFacts> {
-  const [stat, status, limits] = await Promise.all(['stat', 'status', 'limits'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8')));
-  const lockLimit = /^Max locked memory +(\S+)/m.exec(limits ?? '')?.[1];
-  const descriptors = await readdir(`/proc/${pid}/fd`);
+/** `withMounts`: whether it matters on which mount a file is. */
+async function processFacts(pid: number, withMounts: boolean): Promise<ProcessFacts> {
+  const [stat = '', status = '', limits = ''] = ['stat', 'status', 'limits'].map((name) => readFileSync(`/proc/${pid}/${name}`, 'utf8'));
+  const lockLimit = /^Max locked memory +(\S+)/m.exec(limits)?.[1];
   return {
     pid,
-    name: /\((.*)\)/s.exec(stat ?? '')?.[1] ?? '',
-    policy: parseProcessStat(stat ?? '').policy,
-    locked: Number(/^VmLck:\s+(\d+)/m.exec(status ?? '')?.[1] ?? 0) * 1024,
+    name: /\((.*)\)/s.exec(stat)?.[1] ?? '',
+    policy: parseProcessStat(stat).policy,
+    locked: Number(/^VmLck:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024,
     lockLimit: lockLimit === undefined || lockLimit === 'unlimited' ? undefined : Number(lockLimit),
-    tracer: Number(/^TracerPid:\s+(\d+)/m.exec(status ?? '')?.[1] ?? 0),
-    files: (await Promise.all(descriptors.map((fd) => existing(openFile(pid, fd))))).filter((file) => file !== undefined),
+    tracer: Number(/^TracerPid:\s+(\d+)/m.exec(status)?.[1] ?? 0),
+    files: readdirSync(`/proc/${pid}/fd`).flatMap((fd) => openFile(pid, fd, withMounts) ?? []),
     maps: mappedFiles(await readFile(`/proc/${pid}/maps`, 'utf8')),
-    namespaces: await namespacesOf(pid),
+    namespaces: namespacesOf(pid),
   };
 }
 
@@ -57,14 +60,16 @@ export function mappedFiles(maps: string): readonly string[] {
   return [...new Set([...maps.matchAll(/^\S+ \S+ \S+ \S+ \d+ +(\/.*)$/gm)].map(([, path = '']) => path))];
 }
 
-async function openFile(pid: number, fd: string): Promise<OpenFile> {
-  const path = await readlink(`/proc/${pid}/fd/${fd}`);
-  const mount = /^mnt_id:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1];
-  return { path, mount: mount === undefined ? undefined : Number(mount) };
+function openFile(pid: number, fd: string, withMounts: boolean): OpenFile | undefined {
+  return ifThere(() => {
+    const path = readlinkSync(`/proc/${pid}/fd/${fd}`);
+    const mount = withMounts ? /^mnt_id:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1] : undefined;
+    return { path, mount: mount === undefined ? undefined : Number(mount) };
+  });
 }
 
-async function namespacesOf(pid: number): Promise<readonly string[]> {
-  return (await Promise.all(namespaceNames.map((name) => existing(readlink(`/proc/${pid}/ns/${name}`))))).filter((name) => name !== undefined);
+function namespacesOf(pid: number): readonly string[] {
+  return namespaceNames.flatMap((name) => ifThere(() => readlinkSync(`/proc/${pid}/ns/${name}`)) ?? []);
 }
 
 async function socketsOf(pid: number): Promise<ReadonlyMap<string, SocketFacts>> {
@@ -84,10 +89,17 @@ async function table(pid: number, name: string): Promise<string> {
 }
 
 async function existing<T>(reading: Promise<T>): Promise<T | undefined> {
+  return reading.catch(undefinedIfGone);
+}
+
+function ifThere<T>(read: () => T): T | undefined {
   try {
-    return await reading;
+    return read();
   } catch (error) {
-    if (['ENOENT', 'ESRCH', 'EINVAL'].includes(systemCode(error) ?? '')) return undefined;
-    throw error;
+    return undefinedIfGone(error);
   }
+}
+
+function undefinedIfGone(error: unknown): undefined {
+  if (!['ENOENT', 'ESRCH', 'EINVAL'].includes(systemCode(error) ?? '')) throw error;
 }

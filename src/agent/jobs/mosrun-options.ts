@@ -25,6 +25,8 @@ export interface JobOptions {
 
 export interface Run {
   readonly args: readonly [string, ...string[]];
+  /** The id of a job that is to be made again from its last checkpoint, in place of a program. */
+  readonly restore: string | undefined;
   /** argv[0], where that is another word. */
   readonly name: string | undefined;
   readonly place: Place;
@@ -54,7 +56,7 @@ const wrappers: Readonly<Record<string, readonly string[]>> = {
 export const mosrunNames: readonly string[] = Object.keys(wrappers);
 
 const usages: Readonly<Record<string, string>> = {
-  mosrun: 'mosrun [-h|-ID|-jLIST|-b] [-F] [-l|-L|-k] [-c|-i] [-n|-s|-f|-t SECONDS|-d KEEP] [-A MINUTES] [-z] PROGRAM [ARGUMENT...]',
+  mosrun: 'mosrun [-h|-ID|-jLIST|-b] [-F] [-l|-L|-k] [-c|-i] [-n|-s|-f|-t SECONDS|-d KEEP] [-A MINUTES] [-z] PROGRAM [ARGUMENT...], or mosrun -R JOB',
   nomig: 'nomig [-z] PROGRAM [ARGUMENT...]',
   runhome: 'runhome [-z] PROGRAM [ARGUMENT...]',
   runon: 'runon ID [-F] [-z] PROGRAM [ARGUMENT...]',
@@ -69,6 +71,7 @@ interface Said {
   keep?: number;
   interval?: number;
   checkpoint?: number;
+  restore?: string;
   named: boolean;
 }
 
@@ -121,6 +124,10 @@ const valued: Readonly<Record<string, (said: Said, value: string) => void>> = {
   A(said, value) {
     said.checkpoint = whole('-A', value, 1, minutesMax, 'minutes');
   },
+  R(said, value) {
+    if (!/^\d{1,10}-\d{1,10}-\d{1,20}$/.test(value)) throw wrong(`-R wants the id of a job, as farm job list shows it, not "${shown(value)}"`);
+    said.restore = value;
+  },
 };
 
 /** `name`: the one that it was called by. Throws `FarmError` `usage`. */
@@ -144,11 +151,14 @@ function parse(name: string, args: readonly string[]): Run {
     if (word === '--') break;
     readOption(said, word, words);
   }
-  const [program, ...rest] = words;
+  const [program, ...rest] = said.restore === undefined ? words : [said.restore, ...words];
+  if (said.restore !== undefined && (words.length > 0 || said.named || said.place !== undefined)) {
+    throw wrong('-R stands alone: the job is made again with what it was started with');
+  }
   if (program === undefined || program === '') throw wrong('name a program');
   const argv0 = said.named ? rest.shift() : undefined;
   if (said.named && argv0 === undefined) throw wrong('-z wants the name that the program gets after the program');
-  return { args: [program, ...rest], name: argv0, place: said.place ?? { kind: 'here' }, force: said.force, options: chosen(said) };
+  return { args: [program, ...rest], restore: said.restore, name: argv0, place: said.place ?? { kind: 'here' }, force: said.force, options: chosen(said) };
 }
 
 /** `rest`: the words after it, for its value. */

@@ -36,8 +36,9 @@ export function parseProcessStat(text: string): ProcessStat {
 
 /** Bytes that only this process has: what a move has to carry. */
 export function parseMemory(status: string): number {
-  const kilobytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0);
-  return (kilobytes('RssAnon') + kilobytes('RssShmem') + kilobytes('VmSwap')) * 1024;
+  let kilobytes = 0;
+  for (const [, number] of status.matchAll(/^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB$/gm)) kilobytes += Number(number);
+  return kilobytes * 1024;
 }
 
 /** Of a terminal, whose driver sends them to the foreground. */

@@ -1,5 +1,5 @@
 // A job that runs here: its streams, its end, its signals, and its departure in rounds of pages and a last dump.
-import { watch } from 'node:fs';
+import { readFileSync, watch } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -78,13 +78,9 @@ export class Job implements RunningJob {
   }
 
   async usage(): Promise<Usage> {
-    const pids = (await this.body.cgroup.pids()).filter((pid) => pid !== this.pid);
-    const statuses = await Promise.all(pids.map((pid) => textOf(`/proc/${pid}/status`)));
-    return {
-      cpuTime: await this.body.cgroup.cpuTime(),
-      memory: statuses.reduce((sum, status) => sum + parseMemory(status), 0),
-      processes: pids.length,
-    };
+    const { pids: all, cpuTime } = this.body.cgroup.look();
+    const pids = all.filter((pid) => pid !== this.pid);
+    return { cpuTime, memory: pids.reduce((sum, pid) => sum + parseMemory(statusOf(pid)), 0), processes: pids.length };
   }
 
   async obstacles(): Promise<readonly Obstacle[]> {
@@ -165,7 +161,7 @@ export class Job implements RunningJob {
     await this.remove();
   }
 
-  async checkpoint(directory: string): Promise<void> {
+  async checkpoint(directory: string, onStanding: () => void = () => {}): Promise<void> {
     const images = join(directory, 'images');
     await mkdir(images, { recursive: true, mode: 0o700 });
     const standing = await this.stand(async () => {
@@ -174,6 +170,7 @@ export class Job implements RunningJob {
       return Buffer.alloc(0);
     });
     try {
+      onStanding();
       await writeFile(join(directory, unreadName), standing.unread, { mode: 0o600 });
     } finally {
       await standing.thaw();
@@ -242,6 +239,16 @@ async function fileIn(directory: string, name: string, given: () => boolean): Pr
     }
   } finally {
     watcher.close();
+  }
+}
+
+/** Empty for a process that has ended. Synchronously: proc_pid_status(5) waits for nobody, as maps or cmdline might. */
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes(systemCode(error) ?? '')) return '';
+    throw error;
   }
 }
 

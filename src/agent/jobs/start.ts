@@ -41,7 +41,14 @@ export function asHeader(value: unknown): StreamsHeader | undefined {
   const [input, control, output, errors, events] = channelNames.map(offset);
   if (input === undefined || control === undefined || output === undefined || errors === undefined || events === undefined) return undefined;
   const [begins, inputEnded, forgot] = ['begins', 'inputEnded', 'forgot'].map((name) => value[name] === true);
-  return { id: value['id'], begins: begins === true, at: { input, control, output, errors, events }, inputEnded: inputEnded === true, forgot: forgot === true };
+  return {
+    id: value['id'],
+    begins: begins === true,
+    at: { input, control, output, errors, events },
+    inputEnded: inputEnded === true,
+    forgot: forgot === true,
+    life: isCount(value['life']) ? value['life'] : 0,
+  };
 }
 
 function isCount(value: unknown): value is number {

@@ -17,6 +17,8 @@ export interface StreamsHeader {
   readonly inputEnded: boolean;
   /** How far the streams to the job are is not known: its agent was started anew. */
   readonly forgot?: boolean;
+  /** Of its specification. */
+  readonly life: number;
 }
 
 export const streamsPurpose = 'job.streams';
@@ -68,6 +70,7 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
   const start = (known: number | undefined): number | undefined => (from?.unknown === true ? undefined : (known ?? 0));
   const endpoint: Endpoint = new Endpoint({
     sends: { output: start(from?.output), errors: start(from?.errors), events: start(from?.events) },
+    ...((spec.life ?? 0) > 0 ? { again: { output: 'repeats', errors: 'repeats', events: 'follows' } as const } : {}),
     receives: {
       input: { from: start(from?.input), sink: intoJob, onEnd: endInput, piece: atomicBytes },
       control: { from: start(from?.control), sink: lineReader(control), onEnd: () => {} },
@@ -174,7 +177,14 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     connecting = true;
     try {
       const begins = from === undefined;
-      const stream = await link.open(spec.home, streamsPurpose, { id: spec.id, begins, at: positions(), inputEnded, forgot: forgot() } satisfies StreamsHeader);
+      const stream = await link.open(spec.home, streamsPurpose, {
+        id: spec.id,
+        begins,
+        at: positions(),
+        inputEnded,
+        forgot: forgot(),
+        life: spec.life ?? 0,
+      } satisfies StreamsHeader);
       if (isOver() || isDetached()) stream.destroy();
       else {
         retry = retryFirst;
@@ -223,9 +233,22 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     endpoint.drop();
   }
 
-  async function drained(): Promise<void> {
-    const sent: readonly Channel[] = ['output', 'errors', 'events'];
-    const isThere = () => !forgot() && sent.every((channel) => endpoint.sending(channel).received === endpoint.sending(channel).end);
+  /** While it stands, and nothing is handed on. */
+  function standing(): StreamPositions {
+    for (const [channel, stream] of sources) {
+      for (let chunk: Buffer | null = stream.read(); chunk !== null; chunk = stream.read()) endpoint.give(channel, chunk);
+    }
+    const sent = (channel: Channel) => endpoint.sending(channel).position;
+    const { input, control: done } = positions();
+    const at = { input, inputEnded, output: sent('output'), errors: sent('errors'), control: done, events: sent('events') };
+    return forgot() ? { ...at, unknown: true } : at;
+  }
+
+  /** Without positions: all that there is. */
+  async function drained(to?: StreamPositions): Promise<void> {
+    const isThere = () =>
+      !forgot() &&
+      (['output', 'errors', 'events'] as const).every((channel) => endpoint.sending(channel).received >= (to?.[channel] ?? endpoint.sending(channel).position));
     if (isThere()) return;
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
@@ -243,22 +266,26 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
   }
 
   return {
+    pause: () => endpoint.hold(true),
+    standing,
+    unpause() {
+      endpoint.hold(false);
+      pull();
+    },
+    delivered: drained,
     async detach() {
       endpoint.hold(true);
-      for (const [channel, stream] of sources) {
-        for (let chunk: Buffer | null = stream.read(); chunk !== null; chunk = stream.read()) endpoint.give(channel, chunk);
-      }
       try {
+        standing();
         await drained();
       } catch (error) {
         endpoint.hold(false);
         throw error;
       }
       state = 'detached';
-      const { input: read, control: done } = positions();
-      const [output, errors, events] = (['output', 'errors', 'events'] as const).map((channel) => endpoint.sending(channel).end);
+      const at = standing();
       endpoint.drop();
-      return { input: read, inputEnded, output: output ?? 0, errors: errors ?? 0, control: done, events: events ?? 0 };
+      return at;
     },
     resume() {
       if (state === 'over') return;

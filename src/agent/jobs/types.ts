@@ -49,6 +49,10 @@ export interface JobSpec {
   readonly mounts: readonly string[];
   /** The image that its home has booted, `/NAME/VERSION`; empty where that is not known. */
   readonly image: string;
+  /** How often it was made again from a checkpoint; absent: never. A copy of an earlier life is not the job any more. */
+  readonly life?: number;
+  /** The id that it had first, if it has another home by now: its checkpoints are kept under it. */
+  readonly origin?: JobId;
 }
 
 /** How it ended: a status, 0 to 255 (128 and the signal's number for one that was killed), and what it has used, ms. */
@@ -96,8 +100,8 @@ export interface RunningJob {
   copy(port: number): Promise<number>;
   /** Freezes it and dumps the rest to the page server. What it had written is in `output` and `errors` by then. Throws FarmError `job.immovable`, and the job runs on. */
   freeze(port: number): Promise<FrozenJob>;
-  /** A copy on disk in `directory`, from which `restore` can make it again; it runs on. */
-  checkpoint(directory: string): Promise<void>;
+  /** A copy on disk in `directory`, from which `restart` can make it again; it runs on. `standing` is called while it stands, once all that it has written is out. */
+  checkpoint(directory: string, standing?: () => void): Promise<void>;
 }
 
 /** A job that stands still here while another node gets it ready. `thaw` or `discard` is called, once. */
@@ -164,6 +168,13 @@ export interface StreamPositions {
 
 /** The streams of a job between the node where it runs and its home. */
 export interface Attached {
+  /** For a checkpoint: nothing more is handed to the job until `unpause`. */
+  pause(): void;
+  /** While it stands, and is paused: where its streams are. */
+  standing(): StreamPositions;
+  unpause(): void;
+  /** Settles when the home has all up to there. Throws FarmError `job.streams`. */
+  delivered(to: StreamPositions): Promise<void>;
   /** For a move, after `freeze`: all that was written has reached the home; where the streams are. Nothing is read from the home until `resume`. */
   detach(): Promise<StreamPositions>;
   /** The move failed. */

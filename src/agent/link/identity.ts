@@ -3,6 +3,9 @@ import { createHmac } from 'node:crypto';
 import { linkKey } from '../../cluster/key.ts';
 import { nodeIdMax } from '../../cluster/map.ts';
 
+/** The farm's server, which is no node: it may ask what is its own business. */
+export const serverId = 0;
+
 export interface LinkIdentity {
   readonly from: number;
   readonly to: number;
@@ -18,7 +21,7 @@ export function parseIdentity(text: string): LinkIdentity | undefined {
   const [, from, to, key] = /^farm (\d{1,5}) (\d{1,5}) ([0-9a-f]{16})$/.exec(text) ?? [];
   if (from === undefined || to === undefined || key === undefined) return undefined;
   const isNode = (id: number) => id >= 1 && id <= nodeIdMax;
-  return isNode(Number(from)) && isNode(Number(to)) ? { from: Number(from), to: Number(to), key } : undefined;
+  return (isNode(Number(from)) || Number(from) === serverId) && isNode(Number(to)) ? { from: Number(from), to: Number(to), key } : undefined;
 }
 
 /** A name for a farm key that says nothing about it. */

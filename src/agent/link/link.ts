@@ -13,10 +13,10 @@ import type { Link } from '../jobs/types.ts';
 import { calls, encodeFailure, opened } from './calls.ts';
 import { firstFrame } from './first-frame.ts';
 import { asAsked, encodeFrame } from './frames.ts';
-import { admitted, formatIdentity, keyName, parseIdentity } from './identity.ts';
+import { admitted, formatIdentity, keyName, parseIdentity, serverId } from './identity.ts';
 
 /** openMosix' migration daemon listened there. */
-const defaultLinkPort = 4660;
+export const defaultLinkPort = 4660;
 /** Ms for a connection, its handshake, and again for its first frame: old machines take a second under load. */
 const defaultPatience = 10_000;
 /** A node with hundreds of guests has two streams a guest; a flood shall not take all descriptors of the agent. */
@@ -35,6 +35,8 @@ export interface LinkOptions {
   /** A connection was not taken. */
   readonly refuse: (reason: string, from: string, detail: string) => void;
   readonly log: Log;
+  /** The farm's server, if there is one: it may open streams for purposes that begin with `farm.`, and nobody else may. */
+  readonly server?: () => Ipv4 | undefined;
   readonly patience?: number;
   readonly connectionsMax?: number;
 }
@@ -45,10 +47,13 @@ export interface RunningLink extends Link {
   close(): Promise<void>;
 }
 
+/** What only the server asks for. */
+const serverPurposes = 'farm.';
+
 type Handler = (from: number, header: unknown, stream: Duplex) => void;
 
 /** Both suites are of SHA-256, which a pre-shared key must be; the second is the faster one without AES instructions. */
-const tls = { minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:PSK', allowHalfOpen: true } as const;
+export const tls = { minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:PSK', allowHalfOpen: true } as const;
 
 /** Listens on this node's address. Throws `FarmError` `link.port`. */
 export async function startLink(options: LinkOptions): Promise<RunningLink> {
@@ -60,7 +65,8 @@ export async function startLink(options: LinkOptions): Promise<RunningLink> {
 
   const nodeAt = (address: string | undefined) => {
     const plain = address === undefined ? undefined : ipv4FromPeer(address);
-    return plain === undefined ? undefined : options.map().ids.get(plain);
+    const node = plain === undefined ? undefined : options.map().ids.get(plain);
+    return node ?? (plain !== undefined && plain === options.server?.() ? serverId : undefined);
   };
   const identities = new WeakMap<object, number>();
   const secure = createTlsServer({
@@ -113,7 +119,7 @@ export async function startLink(options: LinkOptions): Promise<RunningLink> {
     try {
       const { purpose, header } = asAsked(await firstFrame(stream, patience));
       const handler = handlers.get(purpose);
-      if (handler === undefined || isClosed) {
+      if (handler === undefined || isClosed || (from === serverId) !== purpose.startsWith(serverPurposes)) {
         const who = isClosed ? 'its agent is ending' : 'do both nodes run the same version?';
         stream.end(encodeFailure(new FarmError('link.refused', `node ${self.id} takes no stream for ${purpose}`, who)));
         return;

@@ -58,6 +58,8 @@ export interface MfsOptions {
   readonly log: Log;
   /** Where it is mounted; without, it is served only. Mounting needs root. */
   readonly mountPoint?: string;
+  /** Seconds for which this node keeps what it was told of names and attributes. Default 0. */
+  readonly cache?: number;
   /** Of the NFS server, on 127.0.0.1; 0 takes any free one. Default 4662. */
   readonly port?: number;
   /** The file of this program, whose main calls `serveFilesThread` where `isFilesThread`: this node's files get a thread of their own. */
@@ -89,7 +91,10 @@ export async function startMfs(options: MfsOptions): Promise<MfsService> {
   });
   const others = waysToOthers(options);
   const tree = new LiveTree(mfsTop(self, members), layout, systemClock);
-  const served = { tree, access: openAccess, joined: mfsJoined };
+  const plain = { tree, access: openAccess, joined: mfsJoined };
+  // A listing with handles (READDIRPLUS) has none for nodes: theirs come by looking the name up, which the relay answers.
+  const isNode = (name: string): boolean => members().some(({ id }) => String(id) === name);
+  const served = { ...plain, crossing: (_top: number, name: string) => (isNode(name) ? { ...plain, owner: topOwner } : undefined) };
   const exports: NfsExports = {
     mount: (client, path) => (client === loopback && path === exportPath ? { ...served, owner: topOwner } : undefined),
     view: (owner, generation, client) => (owner === topOwner && generation === layout && client === loopback ? served : undefined),
@@ -115,7 +120,10 @@ export async function startMfs(options: MfsOptions): Promise<MfsService> {
     await files.close();
     throw error;
   });
-  const mount = mountPoint === undefined ? undefined : await keepMounted({ at: mountPoint, port: nfs.port, path: exportPath, options: mfsOptions, log });
+  const mount =
+    mountPoint === undefined
+      ? undefined
+      : await keepMounted({ at: mountPoint, port: nfs.port, path: exportPath, options: mfsOptions(options.cache ?? 0), log });
   let closing: Promise<void> | undefined;
   const close = async () => {
     // First, while there is somebody to answer.

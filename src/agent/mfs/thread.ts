@@ -9,6 +9,8 @@ import { type FilesOptions, openFiles } from './service.ts';
 const heapMax = 96;
 /** A thread that ends is begun anew, but not in a circle that eats the node, ms. */
 const restartPause = 1000;
+/** Most nodes' files are asked for by nobody: the thread begins with the first call, and ends when there was none for so long, ms. */
+const idleTime = 300_000;
 
 type Question = { readonly number: number; readonly from: Ipv4; readonly message: Uint8Array } | { readonly number: number; readonly away: boolean };
 type Answer =
@@ -62,60 +64,105 @@ export function serveFilesThread(): void {
   });
 }
 
-/** Starts the thread. `program` is the file of this program: its main asks `isFilesThread`. */
-export function startFilesThread(program: string | URL, options: FilesOptions, log: Log): LocalFiles {
-  const waiting = new Map<number, { readonly settle: (bytes: Buffer) => void; readonly refuse: (error: FarmError) => void }>();
-  let number = 0;
-  let closing = false;
-  let worker: Worker | undefined;
+/** This node's files by a thread that is there while it is needed. `program` is the file of this program: its main asks `isFilesThread`. `idle`: for tests. */
+export function startFilesThread(program: string | URL, options: FilesOptions, log: Log, idle = idleTime): LocalFiles {
+  let running: FilesThread | undefined;
+  /** One that ends has to be gone before the next takes the same numbers. */
+  let ending: Promise<void> | undefined;
+  let notBefore = Number.NEGATIVE_INFINITY;
+  let askedAt = 0;
   let timer: NodeJS.Timeout | undefined;
-  const start = () => {
-    const began = new Worker(program, { workerData: { marker, ...options }, resourceLimits: { maxOldGenerationSizeMb: heapMax, maxYoungGenerationSizeMb: 4 } });
-    worker = began;
-    let why = 'it has ended';
-    began.on('message', (answer: Answer) => {
-      if ('log' in answer) {
-        const [level, event, fields] = answer.log;
-        log(level, event, fields);
-        return;
-      }
-      const asked = waiting.get(answer.number);
-      waiting.delete(answer.number);
-      if ('failed' in answer) asked?.refuse(fault(answer.failed));
-      else asked?.settle(Buffer.from(answer.reply.buffer, answer.reply.byteOffset, answer.reply.length));
+  let closed = false;
+
+  const end = (): void => {
+    ending = running?.end().then(() => {
+      ending = undefined;
     });
-    began.on('error', (error) => {
-      why = sentence(error);
-    });
-    began.on('exit', () => {
-      worker = undefined;
-      for (const { refuse } of waiting.values()) refuse(fault(why));
-      waiting.clear();
-      if (closing) return;
+    running = undefined;
+  };
+  const rest = (): void => {
+    const left = askedAt + idle - performance.now();
+    if (left <= 0 && running?.size === 0) end();
+    else timer = setTimeout(rest, Math.max(left, idle / 10)).unref();
+  };
+  const begin = (): FilesThread => {
+    timer = setTimeout(rest, idle).unref();
+    return openThread(program, options, log, (why) => {
+      running = undefined;
+      clearTimeout(timer);
+      notBefore = performance.now() + restartPause;
       log('error', 'mfs.thread', { reason: why });
-      timer = setTimeout(start, restartPause);
     });
   };
-  const ask = (question: (number: number) => Question): Promise<Buffer> => {
-    if (worker === undefined) return Promise.reject(fault('its thread begins anew'));
-    number = (number + 1) >>> 0;
-    const asked = new Promise<Buffer>((settle, refuse) => waiting.set(number, { settle, refuse }));
-    worker.postMessage(question(number));
-    return asked;
+  const askNow = (question: (number: number) => Question): Promise<Buffer> => {
+    askedAt = performance.now();
+    if (closed) return Promise.reject(fault('the agent is ending'));
+    if (askedAt < notBefore) return Promise.reject(fault('its thread begins anew'));
+    running ??= begin();
+    return running.ask(question);
   };
-  start();
+  const ask = (question: (number: number) => Question): Promise<Buffer> => (ending === undefined ? askNow(question) : ending.then(() => askNow(question)));
   return {
     answer: (from, message) => ask((asked) => ({ number: asked, from, message })),
     root: (away) => ask((asked) => ({ number: asked, away })),
     async close() {
-      closing = true;
+      closed = true;
       clearTimeout(timer);
-      const ending = worker;
-      if (ending === undefined) return;
-      const ended = new Promise<void>((resolve) => ending.once('exit', () => resolve()));
-      ending.postMessage('close');
-      const impatience = setTimeout(() => void ending.terminate(), closingTime);
-      await ended;
+      end();
+      await ending;
+    },
+  };
+}
+
+interface FilesThread {
+  /** Questions without an answer yet. */
+  readonly size: number;
+  ask(question: (number: number) => Question): Promise<Buffer>;
+  end(): Promise<void>;
+}
+
+/** `onBroken`: it has ended, and nobody told it to. */
+function openThread(program: string | URL, options: FilesOptions, log: Log, onBroken: (why: string) => void): FilesThread {
+  const waiting = new Map<number, { readonly settle: (bytes: Buffer) => void; readonly refuse: (error: FarmError) => void }>();
+  const worker = new Worker(program, { workerData: { marker, ...options }, resourceLimits: { maxOldGenerationSizeMb: heapMax, maxYoungGenerationSizeMb: 4 } });
+  let number = 0;
+  let why = 'it has ended';
+  let isTold = false;
+  worker.on('message', (answer: Answer) => {
+    if ('log' in answer) {
+      const [level, event, fields] = answer.log;
+      log(level, event, fields);
+      return;
+    }
+    const asked = waiting.get(answer.number);
+    waiting.delete(answer.number);
+    if ('failed' in answer) asked?.refuse(fault(answer.failed));
+    else asked?.settle(Buffer.from(answer.reply.buffer, answer.reply.byteOffset, answer.reply.length));
+  });
+  worker.on('error', (error) => {
+    why = sentence(error);
+  });
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  void exited.then(() => {
+    for (const { refuse } of waiting.values()) refuse(fault(why));
+    waiting.clear();
+    if (!isTold) onBroken(why);
+  });
+  return {
+    get size() {
+      return waiting.size;
+    },
+    ask(question) {
+      number = (number + 1) >>> 0;
+      const asked = new Promise<Buffer>((settle, refuse) => waiting.set(number, { settle, refuse }));
+      worker.postMessage(question(number));
+      return asked;
+    },
+    async end() {
+      isTold = true;
+      worker.postMessage('close');
+      const impatience = setTimeout(() => void worker.terminate(), closingTime);
+      await exited;
       clearTimeout(impatience);
     },
   };

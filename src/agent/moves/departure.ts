@@ -1,6 +1,7 @@
 // A job on its way out: its memory is copied while it runs, then it is frozen and the rest goes, and it stands until the handshake says whose it is.
 import type { Duplex } from 'node:stream';
 import { FarmError, sentence } from '../../base/errors.ts';
+import { notWeighed } from '../../cluster/deflating.ts';
 import type { MoveId } from '../../cluster/handshake.ts';
 import { anotherRound } from '../../cluster/precopy.ts';
 import { type Hosted, luggageOf } from '../jobs/hosted.ts';
@@ -22,7 +23,12 @@ export interface MoveFigures extends Carried {
   readonly total: number;
   readonly frozen: number;
   readonly rounds: number;
+  /** Ms from the beginning to the end of each part: where the time goes. */
+  readonly parts: Readonly<Partial<Record<Part, number>>>;
 }
+
+/** `open`: the target is ready. `copy`: rounds of pre-copy. `dump`: it stands, and all its memory is there. `restore`: it stands at the target. */
+type Part = 'open' | 'copy' | 'dump' | 'detach' | 'send' | 'restore' | 'begin' | 'discard';
 
 export interface Departure {
   /** Settles once it is written down that the target may run it; to be called before that is said. */
@@ -42,8 +48,6 @@ export interface DepartureOptions {
   readonly move: MoveId;
   readonly hosted: Hosted;
   readonly now: () => number;
-  /** Bytes a second that the network is believed to carry. */
-  readonly bandwidth: number;
   readonly precopy: boolean;
   readonly fault: Fault;
   /** It could not be dumped or sent. */
@@ -56,6 +60,7 @@ export function depart(options: DepartureOptions): Departure {
   const { id } = job.spec;
   const began = now();
   const carried: Carried = { plain: 0, sent: 0 };
+  const weighing = { now: notWeighed };
   let control: Duplex | undefined;
   let pages: Duplex | undefined;
   let sending: Sending | undefined;
@@ -64,7 +69,8 @@ export function depart(options: DepartureOptions): Departure {
   let detached = false;
   let cancelled = false;
   let rounds = 0;
-  let figures: MoveFigures = { ...carried, total: 0, frozen: 0, rounds: 0 };
+  let figures: MoveFigures = { ...carried, total: 0, frozen: 0, rounds: 0, parts: {} };
+  const parts: Partial<Record<Part, number>> = {};
   let ended: Promise<void> | undefined;
   let given: Promise<void> | undefined;
 
@@ -72,12 +78,16 @@ export function depart(options: DepartureOptions): Departure {
     if (cancelled) throw new FarmError('move.withdrawn', 'the move was withdrawn');
   };
 
+  const passed = (part: Part): void => {
+    parts[part] = Math.round(now() - began);
+  };
+
   /** One run of criu with the pages going to the target. */
   const carry = async <Value>(dump: (port: number) => Promise<Value>): Promise<Value> => {
     goOn();
     pages = await link.open(to, 'pages', { move });
     if (cancelled) pages.destroy();
-    sending = await sendPages(pages, carried, options.bandwidth / 1000, now);
+    sending = await sendPages(pages, carried, weighing, now);
     try {
       goOn();
       return await dump(sending.port);
@@ -110,25 +120,31 @@ export function depart(options: DepartureOptions): Departure {
     goOn();
     const answers = readerOf(control);
     await heard(answers);
+    passed('open');
     await fault('ready', id);
     await copyRounds();
+    passed('copy');
     await fault('freeze', id);
     goOn();
     frozen = await carry((port) => {
       frozenAt = now();
       return job.freeze(port);
     });
+    passed('dump');
     await fault('detach', id);
     goOn();
     detached = true;
     const positions = await attached.detach();
+    passed('detach');
     await fault('send', id);
     goOn();
     const { images, unread } = frozen;
     await write(control, `${JSON.stringify({ positions, images: images.length, unread: unread.length })}\n`);
     await write(control, images);
     await write(control, unread);
+    passed('send');
     await heard(answers);
+    passed('restore');
   };
 
   const over = send().catch((error: unknown) => {
@@ -140,9 +156,11 @@ export function depart(options: DepartureOptions): Departure {
     await over;
     control?.destroy();
     const standing = frozen;
+    passed('begin');
     if (standing !== undefined) await end(standing);
+    passed('discard');
     streams();
-    figures = { ...carried, total: now() - began, frozen: frozenAt === 0 ? 0 : now() - frozenAt, rounds };
+    figures = { ...carried, total: now() - began, frozen: frozenAt === 0 ? 0 : now() - frozenAt, rounds, parts };
   };
 
   return {

@@ -26,8 +26,6 @@ export interface DriverOptions {
   readonly jobs: HostedJobs;
   readonly versions: Versions;
   readonly verdict: (from: number, offered: Offered) => RefusalReason | undefined;
-  /** Bytes a second that a move gets; measured by those that were. */
-  readonly bandwidth: () => number;
   readonly precopy: boolean;
   readonly now: () => number;
   readonly fault: Fault;
@@ -121,7 +119,7 @@ export function openDriver(options: DriverOptions): Driver {
       return;
     }
     const departure = depart({
-      ...{ link, to, move, hosted, now, fault, bandwidth: options.bandwidth(), precopy: options.precopy },
+      ...{ link, to, move, hosted, now, fault, precopy: options.precopy },
       onFailed(why) {
         reasons.set(to, why);
         if (isCurrent(to, move)) apply({ kind: 'failed', to });
@@ -286,7 +284,7 @@ export function openDriver(options: DriverOptions): Driver {
   return {
     offer(to, offered) {
       const hosted = jobs.get(offered.job.id);
-      if (hosted === undefined || hosted.goingTo !== undefined || busyWith(moves, to) || to === self) return false;
+      if (hosted === undefined || hosted.goingTo !== undefined || hosted.checkpoint.isBusy || busyWith(moves, to) || to === self) return false;
       hosted.goingTo = to;
       log('info', 'move.offered', { job: offered.job.id, to, reason: offered.reason });
       apply({ kind: 'offer', to, offered });
@@ -314,6 +312,6 @@ export function openDriver(options: DriverOptions): Driver {
   };
 }
 
-function rounded({ total, frozen, rounds, plain, sent }: MoveFigures): Record<string, number> {
-  return { ms: Math.round(total), frozen: Math.round(frozen), rounds, bytes: plain, sent };
+function rounded({ total, frozen, rounds, plain, sent, parts }: MoveFigures): Record<string, unknown> {
+  return { ms: Math.round(total), frozen: Math.round(frozen), rounds, bytes: plain, sent, parts };
 }

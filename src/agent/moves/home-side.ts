@@ -68,9 +68,12 @@ export function homeSide(options: HomeSideOptions): HomeSide {
     const all = readNews(body);
     for (const news of all) {
       const job = mine.get(news.id);
-      if (job !== undefined) hear(from, job, news);
+      // A copy of an earlier life is not the job.
+      if (job !== undefined && (job.spec.life ?? 0) !== news.life) mine.delete(news.id);
+      else if (job !== undefined) hear(from, job, news);
     }
-    for (const memory of [heard, requests]) for (const id of memory.keys()) if (!mine.has(id)) memory.delete(id);
+    const known = new Set(options.home().map(({ spec }) => spec.id));
+    for (const memory of [heard, requests]) for (const id of memory.keys()) if (!known.has(id)) memory.delete(id);
     const unknown = all.flatMap(({ id }) => (mine.has(id) ? [] : [id]));
     return Promise.resolve({ unknown });
   });

@@ -17,13 +17,15 @@ export interface LostOptions {
   readonly self: number;
   readonly table: MemberTable;
   readonly deputies: Pick<Deputies, 'jobs' | 'nodeGone' | 'homeGone' | 'jobGone'>;
+  /** Its jobs have no home any more. */
+  readonly homeLost: (home: number) => void;
   readonly link: Link;
   readonly now: () => number;
   readonly log: Log;
 }
 
 /** Gives what ends the watching. */
-export function watchLost({ self, table, deputies, link, now, log }: LostOptions): () => void {
+export function watchLost({ self, table, deputies, homeLost, link, now, log }: LostOptions): () => void {
   const gone = new Set<number>();
   const began = new Map<number, number>();
   const renewed = new Map<number, number>();
@@ -33,6 +35,7 @@ export function watchLost({ self, table, deputies, link, now, log }: LostOptions
   const giveUp = (node: number): void => {
     log('warn', 'node.lost', { id: node });
     deputies.nodeGone(node);
+    homeLost(node);
     deputies.homeGone(node).catch((error: unknown) => log('warn', 'job.unended', { home: node, reason: sentence(error) }));
   };
 

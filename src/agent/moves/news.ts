@@ -23,6 +23,10 @@ export interface JobNews {
   readonly failure: string | undefined;
   /** What the balancer of that node has decided last about its jobs. */
   readonly thinks: string;
+  /** Why the last attempt at a checkpoint failed. */
+  readonly unsaved: string | undefined;
+  /** The life that this copy is. */
+  readonly life: number;
 }
 
 /** Jobs in one message: 1 MiB of link divided by what one takes. */
@@ -36,6 +40,8 @@ export function newsOf(hosted: Hosted, thinks: string, now: number): JobNews {
   return {
     ...{ id: job.spec.id, moves, goingTo, cpu: Math.round(cpu * 1000) / 1000, memory, used: hosted.usedBefore + hosted.usedHere, wishes, attempts },
     failure: failure?.slice(0, sayMax),
+    unsaved: hosted.checkpoint.failure?.slice(0, sayMax),
+    life: job.spec.life ?? 0,
     obstacles: obstacles
       .slice(0, obstaclesMax)
       .map(({ code, message, remedy }) => ({ code: code.slice(0, 64), message: message.slice(0, sayMax), remedy: remedy.slice(0, sayMax) })),
@@ -67,6 +73,8 @@ export function readNews(value: unknown): readonly JobNews[] {
       attempts: whole(from, 'attempts'),
       failure: perhaps(from, 'failure', text),
       thinks: text(from, 'thinks'),
+      unsaved: perhaps(from, 'unsaved', text),
+      life: perhaps(from, 'life', whole) ?? 0,
     };
   });
 }

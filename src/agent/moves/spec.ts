@@ -37,10 +37,16 @@ export function readSpec(value: unknown): JobSpec {
     window: perhaps(from, 'window', (all, name) => readWindow(all.get(name))),
     mounts: list(from, 'mounts', mountsMax, (item) => path(new Map([['mount', item]]), 'mount')),
     image: text(from, 'image', imageMax),
+    ...perhapsIn('life', perhaps(from, 'life', whole)),
+    ...perhapsIn('origin', perhaps(from, 'origin', readJobId)),
   };
   if (spec.args.length === 0) throw foreign('args', 'no program');
   if (!spec.id.startsWith(`${spec.home}-${spec.deputy}-`)) throw foreign('id', 'not of this home and deputy');
   return spec;
+}
+
+function perhapsIn<Key extends string, Value>(key: Key, value: Value | undefined): { readonly [Name in Key]?: Value } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [Name in Key]: Value });
 }
 
 function readLimit(value: unknown): Limit {

@@ -17,7 +17,7 @@ import { settledByStarts } from './settling.ts';
 import { fields, flag, whole } from './shape.ts';
 import { homesToTell } from './telling.ts';
 import type { Versions } from './versions.ts';
-import { readJobId, type Wishes } from './wire.ts';
+import { type Luggage, readJobId, type Wishes } from './wire.ts';
 
 /** Bytes a second, before the first move has measured it: half of Fast Ethernet's successor. */
 const bandwidthFirst = 50_000_000;
@@ -64,7 +64,11 @@ export interface MovesOptions extends HomeSideOptions {
 export interface Moves extends HomeSide, Placer {
   /** A job has begun here, of whatever home: from now on it may move. */
   take(job: RunningJob, attached: Attached, wishes: Wishes): void;
-  readonly jobs: ReadonlyMap<JobId, Hosted>;
+  /** One that has a history goes on here. */
+  takeBack(job: RunningJob, attached: Attached, luggage: Luggage): void;
+  /** Its home is to hear of it anew. */
+  tellAgain(id: JobId): void;
+  readonly jobs: HostedJobs;
   /** Those of other homes. */
   guests(): number;
   /** For a guest, by root of this node. */
@@ -88,7 +92,6 @@ export function startMoves(options: MovesOptions): Moves {
   const driver = openDriver({
     ...{ self, incarnation: options.incarnation, link, engine, attach: options.attach, jobs, versions: options.versions, now, log },
     verdict: (from, offered) => admit(own(), ruleJobs(), driver.underWay(), from, offered),
-    bandwidth: () => bandwidth,
     precopy: options.precopy ?? true,
     fault: options.fault ?? (() => {}),
     policy: options.policy ?? 'run',
@@ -281,6 +284,8 @@ export function startMoves(options: MovesOptions): Moves {
 
   return {
     ...{ jobs, guests, round, ...home, ...start },
+    takeBack: (job, attached, luggage) => driver.take(job, attached, luggage),
+    tellAgain: (id) => told.forget(id),
     take: (job, attached, wishes) => driver.take(job, attached, { moves: 0, used: 0, cpu: 1, dirtyRate: 0, left: [], wishes, recalled: false }),
     send(id, to) {
       const hosted = jobs.get(id);

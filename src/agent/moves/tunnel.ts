@@ -9,13 +9,14 @@ import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import { FarmError, WireError } from '../../base/errors.ts';
+import { isOver, type Weighing, weighed } from '../../cluster/deflating.ts';
 
 const headBytes = 5;
 const ready = 0x06;
 /** What is deflated at once: larger gains nothing at level 1, smaller costs a call each. */
 const frameMax = 256 * 1024;
-/** Before it is decided whether deflating pays, bytes. */
-const trial = 4 * 2 ** 20;
+/** What criu may say ahead: whatever has gathered goes at once, for on an old machine it is the number of calls that costs, not the bytes. */
+const gathered = 2 * frameMax;
 
 export interface Carried {
   /** Bytes of criu's, and what went over the network for them. */
@@ -26,15 +27,6 @@ export interface Carried {
 const squeeze = promisify<Buffer, { level: number }, Buffer>(deflateRaw);
 const unfold = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflateRaw);
 
-/**
- * Whether deflating pays: it does if the slower of deflating and sending what is left is faster than sending all. Rates in bytes a ms.
- * `plain`, `deflated`: bytes before and after, that took `spent` ms; `network`: what the link carries.
- */
-export function deflatingPays({ plain, deflated, spent }: { plain: number; deflated: number; spent: number }, network: number): boolean {
-  if (plain === 0 || spent <= 0) return false;
-  return Math.min(plain / spent, (network * plain) / Math.max(1, deflated)) > network * 1.1;
-}
-
 export interface Sending {
   /** For criu. */
   readonly port: number;
@@ -43,11 +35,11 @@ export interface Sending {
   close(): void;
 }
 
-/** At the source: takes one connection of criu's on 127.0.0.1 and hands it to `link`. `network`: bytes a ms that the link is believed to carry. */
-export async function sendPages(link: Duplex, carried: Carried, network: number, clock: () => number): Promise<Sending> {
+/** At the source: takes one connection of criu's on 127.0.0.1 and hands it to `link`. `weighing`: of this move, what its connections before this one have found. */
+export async function sendPages(link: Duplex, carried: Carried, weighing: { now: Weighing }, clock: () => number): Promise<Sending> {
   link.on('error', () => {}); // its end is what counts
   if ((await firstByte(link)) !== ready) throw new WireError('frame', 0, 'the other side does not say that it is ready');
-  const server = createServer();
+  const server = createServer({ highWaterMark: gathered, noDelay: true });
   let socket: Socket | undefined;
   const done = new Promise<void>((resolve, reject) => {
     server.once('connection', (found) => {
@@ -57,7 +49,7 @@ export async function sendPages(link: Duplex, carried: Carried, network: number,
         found.destroy();
         return;
       }
-      pumpOut(found, link, carried, network, clock).then(resolve, reject);
+      pumpOut(found, link, carried, weighing, clock).then(resolve, reject);
       link.pipe(found);
       found.on('error', reject);
       link.on('error', (error) => {
@@ -93,31 +85,30 @@ export async function sendPages(link: Duplex, carried: Carried, network: number,
   };
 }
 
-async function pumpOut(from: Socket, to: Duplex, carried: Carried, network: number, clock: () => number): Promise<void> {
-  const tried = { plain: 0, deflated: 0, spent: 0 };
-  let deflating = true;
+async function pumpOut(from: Socket, to: Duplex, carried: Carried, weighing: { now: Weighing }, clock: () => number): Promise<void> {
+  let window = { plain: 0, sent: 0, began: clock() };
   for await (const chunk of from.iterator({ destroyOnReturn: false })) {
-    const bytes: Buffer = chunk;
-    carried.plain += bytes.length;
-    let body = bytes;
-    let kind = 0;
-    if (deflating) {
-      const began = clock();
-      const less = await squeeze(bytes, { level: 1 });
-      tried.spent += clock() - began;
-      tried.plain += bytes.length;
-      tried.deflated += less.length;
-      if (less.length < bytes.length) [body, kind] = [less, 1];
-      if (tried.plain >= trial) {
-        deflating = deflatingPays(tried, network);
-        Object.assign(tried, { plain: 0, deflated: 0, spent: 0 });
-      }
+    const all: Buffer = chunk;
+    for (let at = 0; at < all.length; at += frameMax) {
+      const bytes = all.subarray(at, at + frameMax);
+      const less = weighing.now.way === 'deflated' ? await squeeze(bytes, { level: 1 }) : bytes;
+      const [body, kind] = less.length < bytes.length ? [less, 1] : [bytes, 0];
+      const head = Buffer.alloc(headBytes);
+      head.writeUInt8(kind);
+      head.writeUInt32BE(body.length, 1);
+      to.cork();
+      to.write(head);
+      const goesOn = to.write(body);
+      to.uncork();
+      if (!goesOn) await drained(to);
+      carried.plain += bytes.length;
+      carried.sent += headBytes + body.length;
+      window.plain += bytes.length;
+      window.sent += body.length;
+      if (!isOver(weighing.now, window)) continue;
+      weighing.now = weighed(weighing.now, { ...window, spent: clock() - window.began });
+      window = { plain: 0, sent: 0, began: clock() };
     }
-    const head = Buffer.alloc(headBytes);
-    head.writeUInt8(kind);
-    head.writeUInt32BE(body.length, 1);
-    carried.sent += headBytes + body.length;
-    if (!to.write(Buffer.concat([head, body]))) await drained(to);
   }
   to.end();
 }
@@ -141,7 +132,7 @@ async function firstByte(link: Duplex): Promise<number | undefined> {
 /** At the target: hands what comes over `link` to the page server on 127.0.0.1:`port`. Settles when all was handed on. */
 export async function receivePages(link: Duplex, port: number): Promise<void> {
   link.write(Buffer.of(ready));
-  const socket = connect({ host: '127.0.0.1', port });
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', reject);
@@ -160,22 +151,43 @@ export async function receivePages(link: Duplex, port: number): Promise<void> {
   }
 }
 
-/** The bytes in a stream of frames. Throws `WireError` `frame`. */
+/** The bytes in a stream of frames, what is plain as it comes. Throws `WireError` `frame`. */
 export async function* frames(link: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let held: Buffer = Buffer.alloc(0);
+  let frame: Frame | undefined;
   for await (const chunk of link) {
-    held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-    while (held.length >= headBytes) {
-      const kind = held.readUInt8();
-      const length = held.readUInt32BE(1);
-      if (kind > 1 || length > frameMax * 2) throw new WireError('frame', 0, `kind ${kind} with ${length} bytes`);
-      if (held.length < headBytes + length) break;
-      const body = held.subarray(headBytes, headBytes + length);
-      held = held.subarray(headBytes + length);
-      yield kind === 0 ? body : await opened(body);
+    let rest = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+    while (frame !== undefined || rest.length >= headBytes) {
+      if (frame === undefined) {
+        frame = frameOf(rest);
+        rest = rest.subarray(headBytes);
+      }
+      const body = rest.subarray(0, frame.left);
+      rest = rest.subarray(body.length);
+      frame.left -= body.length;
+      if (frame.parts === undefined) yield body;
+      else frame.parts.push(body);
+      if (frame.left > 0) break;
+      if (frame.parts !== undefined) yield await opened(Buffer.concat(frame.parts));
+      frame = undefined;
     }
+    held = rest;
   }
-  if (held.length > 0) throw new WireError('frame', 0, 'ends within a frame');
+  if (held.length > 0 || frame !== undefined) throw new WireError('frame', 0, 'ends within a frame');
+}
+
+interface Frame {
+  /** Bytes that are still to come. */
+  left: number;
+  /** Of a deflated one, so far. */
+  readonly parts: Buffer[] | undefined;
+}
+
+function frameOf(head: Buffer): Frame {
+  const kind = head.readUInt8();
+  const length = head.readUInt32BE(1);
+  if (kind > 1 || length > frameMax * 2) throw new WireError('frame', 0, `kind ${kind} with ${length} bytes`);
+  return { left: length, parts: kind === 0 ? undefined : [] };
 }
 
 async function opened(body: Buffer): Promise<Buffer> {

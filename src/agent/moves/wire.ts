@@ -84,6 +84,8 @@ export interface Luggage {
   readonly left: readonly { readonly node: number; readonly ago: number }[];
   readonly wishes: Wishes;
   readonly recalled: boolean;
+  /** Ms since its last checkpoint, or since it began. */
+  readonly checkpointed?: number | undefined;
 }
 
 /** What a job's user has asked for: the flags of mosrun. */
@@ -132,6 +134,7 @@ export function readLuggage(value: unknown): Luggage {
     }),
     wishes: readWishes(from.get('wishes')),
     recalled: flag(from, 'recalled'),
+    checkpointed: perhaps(from, 'checkpointed', amount),
   };
 }
 

@@ -28,7 +28,7 @@ export const why: Tool = (args, { hpc, out }) => {
 
 /** Lines for people; a remedy is indented below its reason. */
 export function explained(job: HpcJob, self: Pick<SelfNode, 'id' | 'flags'>, name: (id: number) => string): readonly string[] {
-  const { pid, command, node, atHome, moves, goingTo, obstacles, locked, holds, thinks, asked } = job;
+  const { pid, command, node, atHome, moves, goingTo, obstacles, locked, holds, thinks, asked, saved } = job;
   const where = atHome ? 'at home' : `on node ${node} (${name(node)})`;
   const lines = [`job ${pid} (${command}) runs ${where}, ${moves === 0 ? 'where it began' : moves === 1 ? 'after 1 move' : `after ${moves} moves`}`];
   if (goingTo !== undefined) lines.push(`it is on its way to node ${goingTo} (${name(goingTo)})`);
@@ -39,6 +39,7 @@ export function explained(job: HpcJob, self: Pick<SelfNode, 'id' | 'flags'>, nam
   else if (atHome && self.flags.lstay) lines.push('this node has lstay set: its own jobs do not leave it by themselves', '  mosctl nolstay');
   if (asked.startsWith('failed')) lines.push(`the last request came to nothing${asked.slice('failed'.length)}`);
   if (lines.length === 1) lines.push('nothing holds it');
+  lines.push(...saved);
   if (thinks !== '') lines.push(`the balancer of node ${node}: ${thinks}`);
   return lines;
 }

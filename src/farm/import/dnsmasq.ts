@@ -2,7 +2,7 @@
 import { parseIpv4 } from '../../base/addresses.ts';
 import { parseClientId } from '../identifiers.ts';
 import type { NewNode } from '../nodes.ts';
-import { hostName, type Imported, importedMac, tagName } from './imported.ts';
+import { hostName, type Imported, importedMac, tagNames } from './imported.ts';
 
 export function importDnsmasq(text: string, source: string): Imported {
   const nodes: NewNode[] = [];
@@ -35,8 +35,8 @@ function hostOf(value: string, place: string, ignored: string[]): NewNode | unde
   const clientText = fields.find((field) => field.startsWith('id:'))?.slice(3);
   const clientId = clientText === undefined ? undefined : (parseClientId(clientText) ?? parseClientId(`text:${clientText}`));
   const address = fields.map(parseIpv4).find((each) => each !== undefined);
-  const tags = fields.filter((field) => /^(?:set|net):/.test(field)).map((field) => tagName(field.slice(4)));
-  const name = fields.find((field) => /^[a-z][a-z0-9._-]*$/i.test(field) && field !== 'infinite' && !/^id:|^\d+[smhdw]?$/i.test(field));
+  const tags = tagNames(fields.filter((field) => /^(?:set|net):/.test(field)).map((field) => field.slice(4)));
+  const name = fields.find(isName);
   if (cards.length === 0 && clientId === undefined) {
     ignored.push(`${place}: ${value}, which has neither MAC address nor client id`);
     return undefined;
@@ -52,7 +52,12 @@ function hostOf(value: string, place: string, ignored: string[]): NewNode | unde
   };
 }
 
+/** Neither an address nor a lease time, and no card; it may begin with a digit. */
+function isName(field: string): boolean {
+  return /^[a-z0-9][a-z0-9._-]*$/i.test(field) && !/^(?:infinite|\d+[smhdw]?|[\d.]+|0?1-.*)$/i.test(field);
+}
+
 /** As a whole: one with wildcards (`52:54:*:*:*:*`) is no machine's. */
 function isMac(field: string): boolean {
-  return /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(field);
+  return /^(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}$/i.test(field);
 }

@@ -33,7 +33,14 @@ export function hostName(text: string): string {
   return (text.split('.')[0] ?? '').replaceAll('_', '-');
 }
 
-/** A tag of ours from any text. */
-export function tagName(text: string): string {
-  return text.replace(/[^a-z0-9_-]+/gi, '-').replace(/^[-_]+/, '');
+/** Tags of ours from any texts, at most 63 characters of each; none of a text without a letter or digit. */
+export function tagNames(texts: readonly string[]): readonly string[] {
+  return texts
+    .map((text) =>
+      text
+        .replace(/[^a-z0-9_-]+/gi, '-')
+        .replace(/^[-_]+/, '')
+        .slice(0, 63),
+    )
+    .filter((tag) => tag !== '');
 }

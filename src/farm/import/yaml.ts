@@ -3,7 +3,7 @@ import { parseDocument } from 'yaml';
 import type { NodeChange } from '../edit-nodes.ts';
 import { parseClientId, parseUuid } from '../identifiers.ts';
 import type { NewNode } from '../nodes.ts';
-import { hostName, type Imported, importedAddress, importedMac, invalid, tagName } from './imported.ts';
+import { hostName, type Imported, importedAddress, importedMac, invalid, tagNames } from './imported.ts';
 
 export function importYaml(text: string, source: string): Imported {
   const nodes = nodesOf(plain(text, source), source);
@@ -39,33 +39,40 @@ function ownNode(name: string, fields: Fields, place: string): NewNode {
   };
 }
 
-/** nodes.conf(5) of Warewulf 4: `nodeprofiles` and `nodes` with `network devices`. Profiles become tags: farm's own are another thing. */
+/** nodes.conf(5) of Warewulf 4.2 to 4.6, the older with `primary: true` at a device: `nodeprofiles` and `nodes` with `network devices`. Profiles become tags: farm's own are another thing. */
 export function importWarewulf(text: string, source: string): Imported {
   const ignored: string[] = [];
   const nodes: NewNode[] = [];
   for (const [name, value] of Object.entries(nodesOf(plain(text, source), source))) {
     const place = `${source}: ${name}`;
-    const fields = mapOf(value, place);
-    const devices = Object.entries(mapOf(fields['network devices'] ?? {}, place)).map(([label, device]) => ({ label, fields: mapOf(device, place) }));
-    const primary = fields['primary network'];
-    const cards = devices.filter((device) => typeof device.fields['hwaddr'] === 'string');
+    const fields = mapOf(value ?? {}, place);
+    const devices = Object.entries(mapOf(fields['network devices'] ?? {}, place)).map(([label, device]) => ({ label, fields: mapOf(device ?? {}, place) }));
+    const primary = given(fields['primary network']) ?? devices.find((device) => String(device.fields['primary']) === 'true')?.label;
+    // InfiniBand's hardware addresses have 20 bytes, and nobody boots by them here.
+    const all = devices.filter((device) => given(device.fields['hwaddr']) !== undefined);
+    const cards = all.filter((device) => String(device.fields['type']).toLowerCase() !== 'infiniband');
     const card = cards.find(({ label }) => label === (primary ?? 'default')) ?? cards[0];
     if (card === undefined) {
       ignored.push(`${place} has no network device with hwaddr`);
       continue;
     }
-    for (const { label } of cards) if (label !== card.label) ignored.push(`${place}: network device ${label}`);
+    for (const { label } of all) if (label !== card.label) ignored.push(`${place}: network device ${label}`);
     const profiles = fields['profiles'];
     const tags = Array.isArray(profiles) ? profiles.map(String).filter((profile) => profile !== 'default' && !profile.startsWith('~')) : [];
-    const address = card.fields['ipaddr'];
+    const address = given(card.fields['ipaddr']);
     nodes.push({
       name: hostName(name),
       mac: importedMac(String(card.fields['hwaddr']), place),
-      address: typeof address === 'string' ? importedAddress(address.split('/')[0] ?? '', place) : undefined,
-      tags: tags.map(tagName),
+      address: address === undefined ? undefined : importedAddress(address.split('/')[0] ?? '', place),
+      tags: tagNames(tags),
     });
   }
   return { nodes, ignored };
+}
+
+/** Text that says something: `wwctl` writes UNDEF for what is to be unset. */
+function given(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' && value !== 'UNDEF' ? value : undefined;
 }
 
 type Fields = Readonly<Record<string, unknown>>;

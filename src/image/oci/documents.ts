@@ -1,5 +1,5 @@
 // The documents of a container image: OCI image-spec 1.1 (descriptor, image-index, manifest, config), Docker's schema 2, and `docker save`'s manifest.json.
-import { z } from 'zod';
+import * as z from 'zod';
 import { FarmError } from '../../base/errors.ts';
 import { digestShape } from './digest.ts';
 

@@ -23,6 +23,8 @@ export interface UnpackContainerOptions {
   readonly root: RootWriter;
   /** Does not exist yet; removed at the end. */
   readonly workDirectory: string;
+  /** Where pulled blobs stay for the next time; undefined: nowhere. */
+  readonly store?: string;
   readonly env: NodeJS.ProcessEnv;
   readonly onProgress: (detail: string, fraction?: number) => void;
   readonly signal: AbortSignal;
@@ -90,7 +92,7 @@ async function pull(options: UnpackContainerOptions, { reference, plain }: Conta
     if (total > 0) onProgress(`${Math.round(come / 1e6)} of ${Math.round(total / 1e6)} MB`, Math.min(1, come / total));
   };
   const pause = (time: number, stop: AbortSignal): Promise<void> => wait(time, undefined, { signal: stop });
-  const registry = openRegistry({ reference, plain, credential, directory: workDirectory, wait: pause, onBytes, signal });
+  const registry = openRegistry({ reference, plain, credential, directory: workDirectory, store: options.store, wait: pause, onBytes, signal });
   onProgress(`asking ${reference.domain}`);
   const { bytes, digest } = await registry.manifest();
   const begin = (size: number): void => {

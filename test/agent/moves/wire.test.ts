@@ -7,10 +7,11 @@ import { outcome, placeOf } from '../../../src/agent/moves/asked.ts';
 import { readNews } from '../../../src/agent/moves/news.ts';
 import { contention, ownersPart } from '../../../src/agent/moves/own.ts';
 import { readSpec } from '../../../src/agent/moves/spec.ts';
-import { deflatingPays, frames } from '../../../src/agent/moves/tunnel.ts';
+import { frames } from '../../../src/agent/moves/tunnel.ts';
 import { mismatch, parseFeatures } from '../../../src/agent/moves/versions.ts';
 import { noWishes, readLuggage, readPositions, readSaid, readWord } from '../../../src/agent/moves/wire.ts';
 import { FarmError, WireError } from '../../../src/base/errors.ts';
+import { isOver, notWeighed, weighed } from '../../../src/cluster/deflating.ts';
 import { noFlags } from '../../../src/cluster/entry.ts';
 import { anotherRound } from '../../../src/cluster/precopy.ts';
 import { jobSpec } from '../../support/fake-engine.ts';
@@ -33,7 +34,21 @@ const luggage = {
   recalled: false,
 };
 const news = {
-  ...{ id: '1-100-77', moves: 1, goingTo: 2, cpu: 1, memory: 5, used: 7, wishes: noWishes, holds: ['it rests'], attempts: 1, failure: 'x', thinks: 'settled' },
+  ...{
+    id: '1-100-77',
+    moves: 1,
+    goingTo: 2,
+    cpu: 1,
+    memory: 5,
+    used: 7,
+    wishes: noWishes,
+    holds: ['it rests'],
+    attempts: 1,
+    failure: 'x',
+    thinks: 'settled',
+    unsaved: undefined,
+    life: 0,
+  },
   obstacles: [{ code: 'socket', message: 'm', remedy: 'r' }],
 };
 
@@ -137,14 +152,57 @@ describe('pages on the wire', () => {
   ])('that are %s are refused', async (_what, bytes) => {
     await expect(read(bytes, 64)).rejects.toThrow(WireError);
   });
+});
+
+describe('deflating', () => {
+  const trial = notWeighed.length;
+  /** Which way `total` bytes go, if they shrink to `part`; rates in bytes a ms. */
+  const went = (total: number, { part, deflate, network }: { part: number; deflate: number; network: number }) => {
+    const bytes = { deflated: 0, plain: 0 };
+    let weighing = notWeighed;
+    for (let done = 0; done < total; done += weighing.length) {
+      const { way, length } = weighing;
+      bytes[way] += length;
+      const sent = way === 'plain' ? length : length * part;
+      weighing = weighed(weighing, { plain: length, sent, spent: Math.max(sent / network, way === 'plain' ? 0 : length / deflate) });
+    }
+    return bytes.deflated / (bytes.deflated + bytes.plain);
+  };
 
   test.each([
-    ['text over Fast Ethernet', { plain: 4e6, deflated: 1e6, spent: 40 }, 12_000, true],
-    ['text over a link faster than deflating', { plain: 4e6, deflated: 1e6, spent: 40 }, 120_000, false],
-    ['noise', { plain: 4e6, deflated: 4e6, spent: 40 }, 12_000, false],
-    ['nothing yet', { plain: 0, deflated: 0, spent: 0 }, 12_000, false],
-  ])('are deflated if that pays: %s', (_what, tried, network, pays) => {
-    expect(deflatingPays(tried, network)).toBe(pays);
+    ['text over Fast Ethernet is deflated', { part: 0.25, deflate: 60_000, network: 12_000 }, [0.8, 1]],
+    ['text over Gigabit Ethernet is not', { part: 0.25, deflate: 60_000, network: 118_000 }, [0, 0.1]],
+    ['text from a slow processor is not', { part: 0.25, deflate: 4000, network: 12_000 }, [0, 0.1]],
+    ['noise is not', { part: 1, deflate: 60_000, network: 12_000 }, [0, 0.1]],
+    ['what would gain a little is not', { part: 0.95, deflate: 60_000, network: 12_000 }, [0, 0.1]],
+  ] as const)('%s', (_what, speeds, [least, most]) => {
+    const share = went(1000 * 2 ** 20, speeds);
+    expect(share).toBeGreaterThanOrEqual(least);
+    expect(share).toBeLessThanOrEqual(most);
+  });
+
+  test('is tried anew after a while, for memory is not the same everywhere', () => {
+    const [noise, text] = [
+      { plain: 100, sent: 100, spent: 10 },
+      { plain: 100, sent: 20, spent: 2 },
+    ];
+    const afterNoise = weighed(weighed(notWeighed, noise), noise);
+    expect(afterNoise.way).toBe('plain');
+    expect(afterNoise.length).toBeGreaterThan(trial);
+    const again = weighed(afterNoise, noise);
+    expect(again).toMatchObject({ way: 'deflated', length: trial });
+    expect(weighed(again, text).way).toBe('deflated');
+  });
+
+  test('ends as soon as nothing shrinks', () => {
+    const trying = { way: 'deflated', length: 4 * 2 ** 20, rates: {} } as const;
+    expect(isOver(trying, { plain: 1000, sent: 999 })).toBe(true);
+    expect(isOver(trying, { plain: 1000, sent: 500 })).toBe(false);
+    expect(isOver(notWeighed, { plain: 1000, sent: 1000 })).toBe(false);
+  });
+
+  test('is not tried with what is small', () => {
+    expect(notWeighed.way).toBe('plain');
   });
 });
 

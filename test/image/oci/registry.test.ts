@@ -1,11 +1,12 @@
 // Pulling from a registry that is made here, and does what registries, networks and enemies do: tokens, redirects, broken connections, wrong bytes.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { emptyBlobStore, storedBytes } from '../../../src/image/oci/blob-store.ts';
 import type { Credential } from '../../../src/image/oci/credentials.ts';
 import { digestOf } from '../../../src/image/oci/digest.ts';
 import { parseReference } from '../../../src/image/oci/reference.ts';
@@ -43,12 +44,12 @@ async function serve(answer: Answer): Promise<string> {
   return `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
 }
 
-function open(host: string, credential?: Credential, plain = true) {
+function open(host: string, credential?: Credential, plain = true, places: { readonly directory: string; readonly store?: string } = { directory: top }) {
   return openRegistry({
     reference: parseReference(`${host}/lab/x:v1`),
     plain,
     credential,
-    directory: top,
+    ...places,
     wait: async (time) => void waits.push(time),
     onBytes: () => {},
     signal: AbortSignal.timeout(10_000),
@@ -163,6 +164,47 @@ describe('a blob', () => {
     expect(asked.slice(0, 3)).toEqual([path, `${path} bytes=50000-`, `${path} bytes=100000-`]);
     expect(asked.length).toBeLessThanOrEqual(7);
     expect(new Set(waits)).toEqual(new Set([1000]));
+  });
+
+  describe('kept in a store', () => {
+    const whole: Answer = (request, response) => partly(request, response, bytes.length);
+    const pull = async (answer: Answer, work: string): Promise<Buffer> => {
+      const host = await serve(answer);
+      mkdirSync(join(top, work));
+      const span = await open(host, undefined, true, { directory: join(top, work), store: join(top, 'store') }).blob(blob);
+      return readFileSync(span.path);
+    };
+
+    it('is asked for once', async () => {
+      expect((await pull(whole, 'one')).equals(bytes)).toBe(true);
+      rmSync(join(top, 'one'), { recursive: true });
+      expect((await pull(whole, 'two')).equals(bytes)).toBe(true);
+      expect(asked).toHaveLength(1);
+      expect(storedBytes(join(top, 'store'))).toBe(bytes.length);
+      emptyBlobStore(join(top, 'store'));
+      expect(storedBytes(join(top, 'store'))).toBe(0);
+      expect(readFileSync(join(top, 'two', blob.digest.replace(':', '-'))).equals(bytes)).toBe(true);
+    });
+
+    it('is gone on with where the last import gave up', async () => {
+      const once: Answer = (request, response, count) => (count === 1 ? partly(request, response, 100_000) : response.destroy());
+      await expect(pull(once, 'one')).rejects.toMatchObject({ code: 'registry.unreachable' });
+      asked.length = 0;
+      expect((await pull(whole, 'two')).equals(bytes)).toBe(true);
+      expect(asked).toEqual([`${path} bytes=100000-`]);
+      expect(readdirSync(join(top, 'store'))).toEqual([blob.digest.replace(':', '-')]);
+    });
+
+    it.each([
+      ['a whole one', ''],
+      ['a beginning', '.part'],
+    ])('and spoilt there, %s, is pulled anew, at the latest at the next attempt', async (_, ending) => {
+      mkdirSync(join(top, 'store'));
+      writeFileSync(join(top, 'store', blob.digest.replace(':', '-') + ending), Buffer.alloc(ending === '' ? bytes.length : 1000, 'x'));
+      if (ending !== '') await expect(pull(whole, 'one')).rejects.toMatchObject({ code: 'image.digest' });
+      expect((await pull(whole, 'two')).equals(bytes)).toBe(true);
+      expect(asked.at(-1)).toBe(path);
+    });
   });
 
   it('comes whole from a server without ranges', async () => {
