@@ -32,12 +32,13 @@ interface Traces {
 const look = `echo left $(ls /sys/fs/cgroup/farm-jobs /sys/fs/cgroup/farm-jobs/criu /run/farm-agent/jobs /run/farm-agent/deputies /run/farm-agent/homes 2> /dev/null | grep '^[0-9]') \
 $(cat /sys/fs/cgroup/farm-jobs/holders/cgroup.procs | tr '\\n' ' ') $(pgrep -l 'criu|mosrun|farm-job' | tr '\\n' ' ')
 echo mounts $(grep -v /run/farm-agent/roots/ /proc/self/mountinfo | cut -d' ' -f5 | sort | tr '\\n' ' ')
-p=$(systemctl show -P MainPID farm-agent); echo descriptors $(ls /proc/$p/fd | wc -l); echo memory $(sed -n 's/^VmRSS: *\\([0-9]*\\).*/\\1/p' /proc/$p/status)`;
+p=$(systemctl show -P MainPID farm-agent); echo descriptors $(ls /proc/$p/fd | wc -l); echo memory $(awk '/^VmRSS/ { print $2 }' /proc/$p/status)`;
 
 async function traces(): Promise<readonly Traces[]> {
   return (await three.onAll(look)).map((said) => {
     const words = (name: string): string => new RegExp(`^${name} ?(.*)$`, 'm').exec(said)?.[1]?.trim() ?? `no ${name}: ${said}`;
-    return { left: words('left'), mounts: words('mounts'), descriptors: Number(words('descriptors')), memory: Number(words('memory')) };
+    const count = (name: string): number => Number(/^[1-9]\d*$/.exec(words(name))?.[0]); // NaN is less than nothing
+    return { left: words('left'), mounts: words('mounts'), descriptors: count('descriptors'), memory: count('memory') };
   });
 }
 
