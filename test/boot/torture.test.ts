@@ -127,7 +127,7 @@ describe("a shell under somebody's hands", () => {
     await three.on('n1', '(setsid sh /root/torture/hands.sh > /dev/null 2>&1 < /dev/null &)');
     const user = sitAt(three.lab, 'n1');
     try {
-      user.type('mosrun -L bash --norc --noprofile');
+      user.type("mosrun -L bash --norc --noprofile; echo 'ended'-$?");
       user.type("echo 'here'-$((6 * 7))-$(hostname)");
       await user.sees(/here-42-n1/);
       user.type('echo 2 > /run/order');
@@ -160,7 +160,6 @@ describe("a shell under somebody's hands", () => {
       user.type('echo home > /run/order');
       await user.sees(/ordered home: 0/);
       user.type('exit 5');
-      user.type("echo 'ended'-$?");
       await user.sees(/ended-5/);
     } finally {
       user.leave();
