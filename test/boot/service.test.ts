@@ -65,9 +65,9 @@ async function shown(...names: readonly string[]): Promise<readonly string[]> {
 
 /** Until systemd says so of the service. */
 async function until(condition: string): Promise<void> {
-  // In a shell of its own, which may end.
+  // In a shell of its own, which may end. Each question takes the emulated processor from what is waited for.
   await guest.run(
-    `(i=0; until ${condition}; do i=$((i+1)); [ $i -lt 150 ] || { journalctl -u farm -n 30 --no-pager | cut -c1-250; exit 1; }; sleep 0.2; done)`,
+    `(i=0; until ${condition}; do i=$((i+1)); [ $i -lt 100 ] || { journalctl -u farm -n 30 --no-pager | cut -c1-250; exit 1; }; sleep 1; done)`,
     slow,
   );
 }
