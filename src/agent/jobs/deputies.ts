@@ -18,6 +18,8 @@ import type { Attach, Attached, JobEngine, JobId, JobSpec, Link, RunningJob } fr
 const defaultDirectory = '/run/farm-agent/deputies';
 /** Who has so many jobs has made a mistake in a loop. Each takes a handful of descriptors of the agent's. */
 const deputiesMax = 1000;
+/** random(4) of Linux: another one at each boot. */
+const bootIdFile = '/proc/sys/kernel/random/boot_id';
 /** Ms between looks at deputies that inotify says nothing of. */
 const lookInterval = 1000;
 /** Ms that a job from before has to show up after the agent was started again: its node tries every few seconds. */
@@ -95,6 +97,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
   const table = openHomeTable(join(dirname(directory), 'homes'));
   const deputies = new Map<string, Deputy | 'opening'>();
   const running = new Map<JobId, Deputy>();
+  const boot = bootDigits(await readFile(bootIdFile, 'latin1'));
   let isClosed = false;
   const guests = hostGuests({ self, link, engine, log, readSpec: options.readSpec, ...(options.started === undefined ? {} : { started: options.started }) });
 
@@ -133,7 +136,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     try {
       const deputy: Deputy = await openDeputy(join(directory, name), Number(name), {
         ready(caller, streams, window) {
-          id = `${self}-${caller.pid}-${caller.start}`;
+          id = `${self}-${caller.pid}-${caller.start}${boot}`;
           void begin(deputy, id, streams, window).catch((error: unknown) => {
             const known = error instanceof FarmError ? error : new FarmError('job.fault', sentence(error));
             log('warn', 'job.failed', { job: id, code: known.code, reason: known.message });
@@ -288,6 +291,11 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
       guests.close();
     },
   };
+}
+
+/** Of this boot: a process of the next one may have the same number and the same time since the start, and checkpoints are kept for longer. */
+function bootDigits(bootId: string): string {
+  return String(Number.parseInt(bootId.slice(0, 8), 16) % 1e6).padStart(6, '0');
 }
 
 async function ownMounts(): Promise<readonly string[]> {
