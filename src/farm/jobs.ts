@@ -163,13 +163,17 @@ async function leftOf(farm: Farm, listed: ReadonlySet<string>, quiet: ReadonlySe
     const state = end !== undefined && end.status !== undefined ? 'ended' : quiet.has(home) ? 'silent' : 'lost';
     left.push({
       ...{ id, home, uid, args, state },
-      ...(id === key ? {} : { origin: key }),
+      ...originOf(id, key),
       ...(end?.status === undefined ? {} : { status: end.status }),
       ...(end === undefined ? {} : { output: end.output }),
       ...(newest === undefined ? {} : { checkpoint: { number: newest.number, at: newest.at, bytes: newest.bytes, node: newest.node } }),
     });
   }
   return left;
+}
+
+function originOf(id: string, key: string): { readonly origin?: string } {
+  return id === key ? {} : { origin: key };
 }
 
 async function keyIn(store: Store, id: string): Promise<string> {

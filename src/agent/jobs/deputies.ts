@@ -13,7 +13,7 @@ import { sayUnknown } from './home-streams.ts';
 import { type JobOptions, parseMosrun } from './mosrun-options.ts';
 import { asHeader } from './start.ts';
 import { streamsPurpose } from './streams.ts';
-import type { Attach, Attached, JobEngine, JobId, JobSpec, Link, RunningJob } from './types.ts';
+import type { Attach, Attached, JobEngine, JobId, JobSpec, Link, RunningJob, StreamPositions } from './types.ts';
 
 const defaultDirectory = '/run/farm-agent/deputies';
 /** Who has so many jobs has made a mistake in a loop. Each takes a handful of descriptors of the agent's. */
@@ -70,6 +70,8 @@ export interface Deputies {
   readonly attach: Attach;
   /** A copy of a job that runs here is not the job any more. */
   discard(id: JobId): Promise<void>;
+  /** How far the streams of a job of this home are. */
+  positions(id: JobId): StreamPositions | undefined;
   /** Its next life begins at that node: only what comes with this specification is the job. */
   lives(id: JobId, spec: JobSpec, node: number): void;
   /** A checkpoint has been made of it, or is about to be: what goes to the job from there on is kept. */
@@ -254,6 +256,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     attach: guests.attach,
     discard: guests.discard,
     moved,
+    positions: (id) => running.get(id)?.streams?.positions(),
     lives(id, spec, node) {
       const job = table.jobs.get(id);
       if (job === undefined) throw new FarmError('job.unknown', 'this job has ended');
