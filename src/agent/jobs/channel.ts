@@ -23,7 +23,8 @@ export class Outgoing {
   private repeated = 0;
   /** All from here on is kept, used or not. */
   private held = Number.POSITIVE_INFINITY;
-  private used: number;
+  /** Offset after the last byte that has reached whom it is for. */
+  used: number;
   /** Offset of the first byte that is kept: all before it was used by the other side, and no checkpoint wants it. */
   base: number;
   /** Offset after the last byte that was given. */
