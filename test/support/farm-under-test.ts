@@ -94,7 +94,7 @@ export async function onConsole(lab: Lab, machine: string, line: string, seconds
   const log = lab.consoleLog(machine);
   const socket = connect(lab.consoleSocket(machine));
   socket.on('error', () => {}); // the wait below says what is missing
-  socket.resume(); // QEMU writes a byte that its client was too slow for into the log twice
+  socket.resume(); // QEMU writes a byte that its client was too slow for into the log twice: it is read, and when the line has begun there is no client
   const failed = (): Error => new Error(`${machine} did not finish within ${seconds} s: ${line}\n${readFileSync(log, 'utf8').slice(-2000)}`);
   const end = AbortSignal.timeout(seconds * 1000);
   try {
@@ -104,6 +104,8 @@ export async function onConsole(lab: Lab, machine: string, line: string, seconds
     const ready = await waitForText(log, new RegExp(`${mark}-ready`), end).finally(() => clearInterval(knock));
     if (ready === undefined) throw failed();
     socket.write(`echo '${mark}'-'begin'; { ${line}\n }; echo '${mark}'-'end' $?\r`);
+    if ((await waitForText(log, new RegExp(`${mark}-begin\\r?\\n`), end)) === undefined) throw failed();
+    socket.destroy();
     const found = await waitForText(log, new RegExp(`${mark}-begin\\r?\\n([\\s\\S]*?)${mark}-end (\\d+)`), end);
     if (found === undefined) throw failed();
     // The kernel's messages come to the same console.

@@ -208,15 +208,17 @@ for name in ${torturePrograms.map(({ name }) => name).join(' ')}; do
 done
 `;
 
-/** Carries out the plan: a line a move, the program and 1 or 2 nodes further. */
+/** Carries out the plan: a line a move, the program and 1 or 2 nodes further. Into /home/torture/moves: which, from, to, status, seconds, what was said. */
 export const moveScript: string = `cd /home/torture || exit 1
 while read -r name step; do
   pid=$(cat $name.pid)
   at=$(cat /hpc/jobs/$pid/where) || continue
   [ "$at" != 0 ] || at=1
   to=$(( (at - 1 + step) % 3 + 1 ))
+  began=$(date +%s)
   said=$(migrate $pid $to 2>&1)
-  echo "$name $at $to $? $said" >> /run/moves
+  status=$?
+  echo "$name $at $to $status $(($(date +%s) - began)) $(echo $said)" >> moves
 done < /home/torture/plan
-echo over >> /run/moves
+echo over >> moves
 `;
