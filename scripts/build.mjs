@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { noticesOf } from './production-packages.mjs';
 
 const top = fileURLToPath(new URL('..', import.meta.url));
 rmSync(join(top, 'dist'), { recursive: true, force: true });
@@ -29,6 +30,8 @@ const cli = await build({
   splitting: true,
   // Packages of CommonJS ask for Node's own modules by it.
   banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
-  metafile: process.argv.includes('--metafile'),
+  metafile: true,
 });
-if (cli.metafile !== undefined) writeFileSync(join(top, 'dist/meta.json'), JSON.stringify(cli.metafile));
+const copied = Object.values(cli.metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs).filter((file) => inputs[file].bytesInOutput > 0));
+writeFileSync(join(top, 'dist/licences.txt'), noticesOf(copied));
+if (process.argv.includes('--metafile')) writeFileSync(join(top, 'dist/meta.json'), JSON.stringify(cli.metafile));

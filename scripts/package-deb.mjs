@@ -85,7 +85,9 @@ function documentation(share, doc) {
   renameSync(join(share, 'docs'), doc);
   renameSync(join(share, 'README.md'), join(doc, 'README.md'));
   writeFileSync(join(doc, 'copyright'), copyright(readFileSync(join(share, 'LICENSE'), 'utf8'), license));
+  // Both are in the copyright file now.
   rmSync(join(share, 'LICENSE'));
+  rmSync(join(share, 'dist/licences.txt'));
   const day = date.toUTCString().replace('GMT', '+0000');
   const changes = `farm (${version}) unstable; urgency=medium\n\n  * Version ${version}, packaged by its own sources.\n\n -- ${maintainer}  ${day}\n`;
   writeFileSync(join(doc, 'changelog.gz'), gzipSync(changes, { level: 9 }));

@@ -110,7 +110,8 @@ function isInstalled(name) {
 
 /** Compiles the program if its sources are newer. */
 export function build() {
-  const built = join(top, 'dist', 'agent', 'farm-agent.mjs');
+  // Made last.
+  const built = join(top, 'dist', 'licences.txt');
   if (existsSync(built) && statSync(built).mtimeMs > newest(join(top, 'src'))) return;
   step('npm run build');
   run(process.execPath, [join(top, 'scripts', 'build.mjs')]);

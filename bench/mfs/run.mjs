@@ -13,7 +13,7 @@ const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     profile: { type: 'string' },
-    flags: { type: 'string', default: '--lite-mode --max-semi-space-size=1' },
+    flags: { type: 'string', default: '--max-semi-space-size=1 --single-threaded' },
     only: { type: 'string', default: 'own,mfs,ganesha' },
   },
 });

@@ -9,7 +9,7 @@ import { loadFarm } from '../../dist/farm/config.js';
 import { bundleNode, jobFile } from './bundle.mjs';
 
 /** How the agent is run on nodes. */
-const node = '/usr/bin/node --lite-mode --max-semi-space-size=1';
+const node = '/usr/bin/node --max-semi-space-size=1 --single-threaded';
 /** An emulated machine. */
 const patience = 120_000;
 let marks = 0;

@@ -22,11 +22,12 @@ function listed(moves: Moves, deputies: Deputies): readonly JobListed[] {
   return moves.homeJobs().flatMap(({ spec, where, news }): JobListed[] => {
     const job = deputies.jobs.get(spec.id);
     if (job === undefined) return [];
-    const { id, home, deputy: pid, uid, args, directory } = spec;
+    const { id, origin, home, deputy: pid, uid, args, directory } = spec;
     const { checkpoint, options, state, began, since } = job;
     return [
       {
         ...{ id, home, node: where, pid, uid, command: commandOf(args), state, began, since, directory: directory.slice(0, 4096) },
+        ...(origin === undefined ? {} : { origin }),
         args: args.slice(0, argsTold).map((word) => word.slice(0, argTold)),
         ...{ cpu: news?.cpu ?? 0, memory: news?.memory ?? 0, used: news?.used ?? 0, moves: news?.moves ?? job.moves },
         ...(news?.goingTo === undefined ? {} : { goingTo: news.goingTo }),

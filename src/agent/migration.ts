@@ -1,6 +1,7 @@
 // Migration on this node, put together: the link, the engine, the deputies and the moves, and what /hpc asks of them.
 import { readFile } from 'node:fs/promises';
 import { freemem, hostname, totalmem } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Ipv4 } from '../base/addresses.ts';
 import { FarmError, sentence } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -17,7 +18,7 @@ import { commandOf, savedWords, serverAnswers } from './job-listing.ts';
 import { jobMounts } from './jobs/caller.ts';
 import { type Deputies, startDeputies } from './jobs/deputies.ts';
 import { startJobEngine } from './jobs/engine.ts';
-import type { JobEngine, JobSpec, Link, RootOf, RunningJob } from './jobs/types.ts';
+import type { JobEngine, JobId, JobSpec, Link, RootOf, RunningJob, StreamPositions } from './jobs/types.ts';
 import { mfsPlace } from './mfs/server.ts';
 import { type FoundJobs, takeAdopted } from './moves/adopted.ts';
 import { placeOf } from './moves/asked.ts';
@@ -25,6 +26,7 @@ import { watchLost } from './moves/lost.ts';
 import type { MachineNow } from './moves/own.ts';
 import { readSpec } from './moves/spec.ts';
 import { type Moves, startMoves } from './moves/start.ts';
+import { answerPositions, positionsAtHome } from './moves/taken-up.ts';
 import { ownVersions } from './moves/versions.ts';
 import { noWishes } from './moves/wire.ts';
 import type { Sampler } from './sample.ts';
@@ -39,7 +41,7 @@ const programs = '/usr';
 /** What is a node's own business, and no job's. */
 const notForJobs = ['/hpc', '/run/farm-agent', '/run/credentials'];
 
-const nowhere = { input: 0, inputEnded: false, output: 0, errors: 0, unknown: true };
+const nowhere = { input: 0, inputEnded: false, output: 0, errors: 0 };
 
 export interface MigrationOptions {
   readonly self: { readonly id: number; readonly address: Ipv4 };
@@ -85,6 +87,8 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
   let moves: Moves | undefined;
   let deputies: Deputies | undefined;
   let before: FoundJobs | undefined;
+  /** Jobs from before that wait for their home's word. */
+  const asking = new Set<JobId>();
   const starting = (): FarmError => new FarmError('migration.absent', 'the agent is still starting', 'ask again in a second');
 
   const machine = (): MachineNow => {
@@ -107,7 +111,7 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
     before(id) {
       // Who is told "none" runs its own copy, so it has to be true.
       if (before === undefined || deputies === undefined) throw starting();
-      return before.holds(id);
+      return asking.has(id) ? 'runs' : before.holds(id);
     },
     home() {
       if (deputies === undefined) throw starting();
@@ -127,11 +131,20 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
     },
   });
   moves = started;
-  /** A job from before: its home says how far its streams are. */
   const early: RunningJob[] = [];
+  /** A job from before: its home says how far its streams are. Where that is here, it has forgotten it as well. */
   const goOn = (job: RunningJob): void => {
     if (deputies === undefined) early.push(job);
-    else started.take(job, deputies.attach(job, nowhere), deputies.jobs.get(job.spec.id)?.options ?? noWishes);
+    else if (job.spec.home === self.id) goOnFrom(deputies, job, nowhere);
+    else void goOnAsked(deputies, job);
+  };
+  const goOnFrom = (all: Deputies, job: RunningJob, from: StreamPositions): void =>
+    started.take(job, all.attach(job, from), all.jobs.get(job.spec.id)?.options ?? noWishes);
+  const goOnAsked = async (all: Deputies, job: RunningJob): Promise<void> => {
+    asking.add(job.spec.id);
+    const at = await positionsAtHome(job.spec, { link, wait: (milliseconds) => delay(milliseconds, undefined, { ref: false }), log });
+    goOnFrom(all, job, at ?? nowhere);
+    asking.delete(job.spec.id);
   };
   const adopted = await takeAdopted(found, { self: self.id, link, runs: goOn, after: (ms, act) => void setTimeout(act, ms).unref(), log });
   before = adopted;
@@ -165,6 +178,7 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
       ended: checkpoints.ended,
       ...{ mounts: () => mountsOf(image), image },
     });
+    answerPositions(link, deputies.positions);
     for (const job of early) goOn(job);
     for (const { spec } of [...adopted.running.values()]) {
       const job = spec.home !== self.id || !deputies.jobs.has(spec.id) ? adopted.take(spec.id) : undefined;

@@ -122,6 +122,7 @@ function showText(farm: Farm, job: JobListed | JobLeft, now: number): string {
   const lines: (readonly [string, string])[] = [
     ['job', job.id],
     ['command', job.args.join(' ')],
+    ...(job.origin === undefined ? [] : [['was first', job.origin] as const]),
     ['user', userOf(farm, job.uid)],
     ['home', name(job.home)],
     ['state', job.state === 'ended' && 'status' in job ? `ended with status ${job.status}` : job.state],

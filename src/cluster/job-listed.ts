@@ -3,6 +3,8 @@
 export interface JobListed {
   /** `HOME-PID-START`. */
   readonly id: string;
+  /** The one that it had first, if it was made again for another home. It has it in FARM_JOB still. */
+  readonly origin?: string;
   /** The ids of its home and of the node where it runs. */
   readonly home: number;
   readonly node: number;

@@ -22,6 +22,8 @@ export const actPatience = 180_000;
 /** A job that no home lists: `lost`, its home is gone; `silent`, its home did not answer; `ended`, it was made again without a terminal, and has ended. */
 export interface JobLeft {
   readonly id: string;
+  /** As in `JobListed`. */
+  readonly origin?: string;
   readonly home: number;
   readonly uid: number;
   readonly args: readonly string[];
@@ -161,12 +163,17 @@ async function leftOf(farm: Farm, listed: ReadonlySet<string>, quiet: ReadonlySe
     const state = end !== undefined && end.status !== undefined ? 'ended' : quiet.has(home) ? 'silent' : 'lost';
     left.push({
       ...{ id, home, uid, args, state },
+      ...originOf(id, key),
       ...(end?.status === undefined ? {} : { status: end.status }),
       ...(end === undefined ? {} : { output: end.output }),
       ...(newest === undefined ? {} : { checkpoint: { number: newest.number, at: newest.at, bytes: newest.bytes, node: newest.node } }),
     });
   }
   return left;
+}
+
+function originOf(id: string, key: string): { readonly origin?: string } {
+  return id === key ? {} : { origin: key };
 }
 
 async function keyIn(store: Store, id: string): Promise<string> {
@@ -177,12 +184,14 @@ async function keyIn(store: Store, id: string): Promise<string> {
   return id;
 }
 
-/** By its id, or a beginning of it that no other has: `3-1042`. Throws `FarmError` `job.unknown`, `job.several`. */
-export function findJob<Job extends { readonly id: string }, Left extends { readonly id: string }>(
+type Named = Pick<JobListed, 'id' | 'origin'>;
+
+/** By its id, the one that it had first, or a beginning of its id that no other has: `3-1042`. Throws `FarmError` `job.unknown`, `job.several`. */
+export function findJob<Job extends Named, Left extends Named>(
   { jobs, left }: { readonly jobs: readonly Job[]; readonly left: readonly Left[] },
   id: string,
 ): Job | Left {
-  const found = [...jobs, ...left].filter((job) => job.id === id || job.id.startsWith(`${id}-`));
+  const found = [...jobs, ...left].filter((job) => job.id === id || job.origin === id || job.id.startsWith(`${id}-`));
   const [first, second] = found;
   if (first === undefined) throw new FarmError('job.unknown', `there is no job ${id.replace(/[^\x20-\x7e]/g, '?').slice(0, 60)}`, 'farm job list shows them');
   if (second !== undefined) throw new FarmError('job.several', `several jobs begin with ${id}: ${found.map((job) => job.id).join(', ')}`, 'write the whole id');

@@ -49,7 +49,7 @@ afterAll(async () => {
 describe('a job with checkpoints', () => {
   it('goes on from the last one when its node is switched off, and what it writes comes once', async () => {
     expect(
-      await n1(`mosrun -A 30 -2 ${counting(700)} > /run/count & P=$!; until [ -e /hpc/jobs/$P/where ]; do sleep 1; done; ${whereFile}; echo there`, 240),
+      await n1(`mosrun -A 30 -2 ${counting(400)} > /run/count & P=$!; until [ -e /hpc/jobs/$P/where ]; do sleep 1; done; ${whereFile}; echo there`, 240),
     ).toBe('there');
     const job = await eventually(() => jobs().jobs.find(({ state, node }) => state === 'running' && node === 2), 60, 'the job runs on n2');
     expect(farm(directory, 'job', 'checkpoint', job.id)).toMatch(/^job 1-\d+-\d+: checkpoint 1, \d/);
@@ -60,8 +60,8 @@ describe('a job with checkpoints', () => {
     await lab.power('n2', 'off');
     const again = await eventually(() => jobs().jobs.find(({ id, node }) => id === job.id && node !== 2), lostSeconds, 'it runs on another node');
     expect(again.home).toBe(1);
-    expect(await n1('wait; echo over; tail -1 /run/count', 600)).toBe('over\n700');
-    expect(await n1('seq 700 | cmp - /run/count && echo same')).toBe('same');
+    expect(await n1('wait; echo over; tail -1 /run/count', 600)).toBe('over\n400');
+    expect(await n1('seq 400 | cmp - /run/count && echo same')).toBe('same');
     expect(jobs()).toMatchObject({ jobs: [], left: [] });
   }, 1200_000);
 

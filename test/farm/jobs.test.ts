@@ -104,6 +104,7 @@ describe('farm job', () => {
   });
 
   test('wants a whole id where a beginning is not enough', () => {
+    expect(findJob({ jobs: [{ id: '1-2-3' }, { id: '3-5-6', origin: '2-8-9' }], left: [] }, '2-8-9').id).toBe('3-5-6');
     expect(() => findJob({ jobs: [{ id: '1-2-3' }, { id: '1-2-4' }], left: [] }, '1-2')).toThrow('several jobs begin with 1-2: 1-2-3, 1-2-4');
   });
 });

@@ -136,8 +136,6 @@ export function checkpointMaker(options: MakingOptions): Making {
       attached.unpause();
     }
     if (positions === undefined) throw new FarmError('job.immovable', 'the job did not stand still');
-    if (positions.unknown === true)
-      throw new FarmError('job.streams', 'its home has not said yet how far it is', 'the agent here was started anew; in some seconds it knows');
     return { positions, stood: now() - began };
   }
 

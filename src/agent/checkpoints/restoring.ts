@@ -37,14 +37,18 @@ export interface Restoring {
 export function restorer(options: RestoringOptions): Restoring {
   const { self, store, link, log } = options;
 
+  function ensureFit(kept: Kept, home: number): void {
+    const why = cannotRestore(options.versions, kept, home);
+    if (why === undefined) return;
+    throw new FarmError('checkpoint.version', `node ${self} cannot restore it: ${why}`, 'restore it on a node like the one where it was made');
+  }
+
   /** The newest that can be had; of two that lie there one may be damaged. Throws why the newest could not be. */
   async function restart(key: string, spec: JobSpec): Promise<void> {
     const all = await store.checkpoints(key);
     let failure: unknown;
     for (const kept of all) {
-      const why = cannotRestore(options.versions, kept, spec.home);
-      if (why !== undefined)
-        throw new FarmError('checkpoint.version', `node ${self} cannot restore it: ${why}`, 'restore it on a node like the one where it was made');
+      ensureFit(kept, spec.home);
       try {
         const job = await options.engine.restart(spec, kept.directory);
         options.take(job, options.attach(job, kept.positions), kept.luggage);
@@ -58,12 +62,26 @@ export function restorer(options: RestoringOptions): Restoring {
     throw failure ?? noneOf(spec.id);
   }
 
-  link.answer('job.restore', async (from, body) => {
-    const asked = fields(body, 'a request');
-    const spec = readSpec(asked.get('spec'));
+  /** Throws where this node takes no job of that home. */
+  function asked(from: number, body: unknown): JobSpec {
+    const spec = readSpec(fields(body, 'a request').get('spec'));
     if (spec.home !== from) throw new FarmError('job.home', `node ${from} restores a job of node ${spec.home}`);
     options.admit(spec);
+    return spec;
+  }
+
+  link.answer('job.restore', async (from, body) => {
+    const spec = asked(from, body);
     await restart(keyOf(spec), spec);
+    return {};
+  });
+
+  /** What can be known before the copy that runs is ended. */
+  link.answer('job.restorable', async (from, body) => {
+    const spec = asked(from, body);
+    const [newest] = await store.checkpoints(keyOf(spec));
+    if (newest === undefined) throw noneOf(spec.id);
+    ensureFit(newest, spec.home);
     return {};
   });
 
@@ -97,8 +115,7 @@ export function restorer(options: RestoringOptions): Restoring {
     async again(old, { id, caller, window }) {
       const { key, newest, current } = await find(old);
       if (caller.uid !== newest.spec.uid && caller.uid !== 0) throw new FarmError('job.others', `job ${old} is not yours`, 'its user and root may restore it');
-      const why = cannotRestore(options.versions, newest, self);
-      if (why !== undefined) throw new FarmError('checkpoint.version', `node ${self} cannot restore it: ${why}`, 'restore it on a node like its home');
+      ensureFit(newest, self);
       await ensureGone(current);
       const life = (current.life ?? 0) + 1;
       const spec: JobSpec = { ...newest.spec, id, home: self, deputy: caller.pid, window, life, origin: key };

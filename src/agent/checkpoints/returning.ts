@@ -72,7 +72,7 @@ export function returner({ self, store, link, deputies, place, others, after, lo
   async function begin(job: HomeJob, nodes: readonly number[]): Promise<number> {
     let spec = await nextLife(job);
     let isUnknown = false;
-    let failure: unknown = new FarmError('job.nowhere', 'no node is left for it');
+    let failure: unknown = nowhere();
     for (const node of nodes) {
       deputies.lives(spec.id, spec, node);
       try {
@@ -98,16 +98,30 @@ export function returner({ self, store, link, deputies, place, others, after, lo
     if (newest === undefined) throw new FarmError('checkpoint.none', `there is no checkpoint of job ${id}`, `farm job checkpoint ${id} makes one`);
     if (node !== undefined && node !== self && !others().includes(node)) throw new FarmError('node.down', `node ${node} is not up`, 'farm status shows it');
     returning.add(id);
+    let isDiscarded = false;
     try {
-      await link.call(job.node, 'job.discard', { job: id, home: self });
-      return await begin(job, nodesFor(job, node, undefined));
+      const able = await ableOf(job, nodesFor(job, node, undefined));
+      isDiscarded = true; // if the answer is lost, nobody knows: a later life is the job, then
+      await link.call(job.node, 'job.discard', { job: id, home: self }).catch((error: unknown) => {
+        isDiscarded = error instanceof FarmError && error.code === 'link.cut';
+        if (!isDiscarded) throw error;
+      });
+      // Rather on another node than nowhere.
+      return await begin(job, [...new Set([...able, ...nodesFor(job, undefined, undefined)])]);
     } catch (error) {
-      if (error instanceof FarmError && error.code.startsWith('link.')) throw error;
-      deputies.give(id, sentence(error));
+      if (isDiscarded) deputies.give(id, sentence(error));
       throw error;
     } finally {
       returning.delete(id);
     }
+  }
+
+  /** Those that say that they can restore it. Throws why the first cannot, while what runs still runs. */
+  async function ableOf({ spec }: HomeJob, nodes: readonly number[]): Promise<readonly number[]> {
+    const said = await Promise.allSettled(nodes.map((node) => link.call(node, 'job.restorable', { spec })));
+    const able = nodes.filter((_, index) => said[index]?.status === 'fulfilled');
+    if (able.length === 0) throw said.find((each) => each.status === 'rejected')?.reason ?? nowhere();
+    return able;
   }
 
   async function recover(job: HomeJob): Promise<void> {
@@ -139,4 +153,8 @@ export function returner({ self, store, link, deputies, place, others, after, lo
     },
     back,
   };
+}
+
+function nowhere(): FarmError {
+  return new FarmError('job.nowhere', 'no node is left for it');
 }

@@ -23,29 +23,22 @@ export class Outgoing {
   private repeated = 0;
   /** All from here on is kept, used or not. */
   private held = Number.POSITIVE_INFINITY;
-  /** Offset up to which the other side has used all. */
-  used = 0;
+  /** Offset after the last byte that has reached whom it is for. */
+  used: number;
   /** Offset of the first byte that is kept: all before it was used by the other side, and no checkpoint wants it. */
-  base = 0;
+  base: number;
   /** Offset after the last byte that was given. */
-  end = 0;
+  end: number;
   /** Offset of the next byte to be sent on this connection. */
-  sent = 0;
+  sent: number;
   /** What the other side has, used or not. */
-  received = 0;
+  received: number;
   ended = false;
-  /** Undefined start: an agent before this one knew it, and the other side says it. */
-  private isAdrift: boolean;
 
-  constructor(from: number | undefined, again: Again = 'exact') {
+  constructor(from: number, again: Again = 'exact') {
     this.again = again;
-    this.isAdrift = from === undefined;
-    this.begin(from ?? 0);
-  }
-
-  private begin(from: number): void {
     this.base = from;
-    this.end = from + this.kept.reduce((sum, { length }) => sum + length, 0);
+    this.end = from;
     this.sent = from;
     this.received = from;
     this.used = from;
@@ -99,20 +92,12 @@ export class Outgoing {
 
   /** A new connection: the other side says how far it is. Throws `WireError` `job.offset` where bytes between would be lost. */
   restart(received: number, used: number): void {
-    if (this.isAdrift) this.begin(received);
-    else if (received > this.end) this.catchUp(received);
-    this.isAdrift = false;
+    if (received > this.end) this.catchUp(received);
     if (received < this.base || received > this.end)
       throw new WireError('job.offset', 0, `the other side is at ${received}, not at ${this.base} to ${this.end}`);
     this.sent = received;
     this.used = Math.min(this.used, used); // it went back to a checkpoint
     this.acknowledge(received, used);
-  }
-
-  /** A new connection to one that does not know how far it is: what is not known to be used comes again. */
-  repeat(): void {
-    this.sent = this.used;
-    this.received = this.used;
   }
 
   /** The other side has more than there is here: it had that from this job before it went back. */
@@ -122,7 +107,10 @@ export class Outgoing {
       this.repeated += received - this.end;
       this.kept = [];
     }
-    this.begin(received);
+    this.base = received;
+    this.sent = received;
+    this.used = received;
+    this.end = received + this.kept.reduce((sum, { length }) => sum + length, 0);
   }
 
   /** Throws `WireError` `job.offset`. */
@@ -157,20 +145,9 @@ export class Incoming {
   /** Offset of the end, once it is known. */
   end: number | undefined;
 
-  /** The start is not known: the first byte that comes has it. */
-  isAdrift: boolean;
-
-  constructor(from: number | undefined) {
-    this.isAdrift = from === undefined;
-    this.received = from ?? 0;
-    this.used = from ?? 0;
-  }
-
-  private moor(offset: number): void {
-    if (!this.isAdrift) return;
-    this.isAdrift = false;
-    this.received = offset;
-    this.used = offset;
+  constructor(from: number) {
+    this.received = from;
+    this.used = from;
   }
 
   get isOver(): boolean {
@@ -179,7 +156,6 @@ export class Incoming {
 
   /** What is new of these bytes. Throws `WireError` `job.offset` where some are missing before them, `job.backlog`. */
   take(offset: number, bytes: Buffer): Buffer {
-    this.moor(offset);
     if (offset > this.received) throw new WireError('job.offset', 0, `bytes from ${offset} on after the first ${this.received}`);
     const fresh = bytes.subarray(this.received - offset);
     if (this.end !== undefined && this.received + fresh.length > this.end) throw new WireError('job.offset', 0, 'bytes after the end');
@@ -190,7 +166,6 @@ export class Incoming {
 
   /** Throws `WireError` `job.offset`. */
   finish(offset: number): void {
-    this.moor(offset);
     if (offset !== this.received) throw new WireError('job.offset', 0, `an end at ${offset} after ${this.received} bytes`);
     this.end = offset;
   }

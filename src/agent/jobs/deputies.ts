@@ -13,11 +13,13 @@ import { sayUnknown } from './home-streams.ts';
 import { type JobOptions, parseMosrun } from './mosrun-options.ts';
 import { asHeader } from './start.ts';
 import { streamsPurpose } from './streams.ts';
-import type { Attach, Attached, JobEngine, JobId, JobSpec, Link, RunningJob } from './types.ts';
+import type { Attach, Attached, JobEngine, JobId, JobSpec, Link, RunningJob, StreamPositions } from './types.ts';
 
 const defaultDirectory = '/run/farm-agent/deputies';
 /** Who has so many jobs has made a mistake in a loop. Each takes a handful of descriptors of the agent's. */
 const deputiesMax = 1000;
+/** random(4) of Linux: another one at each boot. */
+const bootIdFile = '/proc/sys/kernel/random/boot_id';
 /** Ms between looks at deputies that inotify says nothing of. */
 const lookInterval = 1000;
 /** Ms that a job from before has to show up after the agent was started again: its node tries every few seconds. */
@@ -68,6 +70,8 @@ export interface Deputies {
   readonly attach: Attach;
   /** A copy of a job that runs here is not the job any more. */
   discard(id: JobId): Promise<void>;
+  /** How far the streams of a job of this home are. */
+  positions(id: JobId): StreamPositions | undefined;
   /** Its next life begins at that node: only what comes with this specification is the job. */
   lives(id: JobId, spec: JobSpec, node: number): void;
   /** A checkpoint has been made of it, or is about to be: what goes to the job from there on is kept. */
@@ -95,6 +99,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
   const table = openHomeTable(join(dirname(directory), 'homes'));
   const deputies = new Map<string, Deputy | 'opening'>();
   const running = new Map<JobId, Deputy>();
+  const boot = bootDigits(await readFile(bootIdFile, 'latin1'));
   let isClosed = false;
   const guests = hostGuests({ self, link, engine, log, readSpec: options.readSpec, ...(options.started === undefined ? {} : { started: options.started }) });
 
@@ -133,7 +138,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     try {
       const deputy: Deputy = await openDeputy(join(directory, name), Number(name), {
         ready(caller, streams, window) {
-          id = `${self}-${caller.pid}-${caller.start}`;
+          id = `${self}-${caller.pid}-${caller.start}${boot}`;
           void begin(deputy, id, streams, window).catch((error: unknown) => {
             const known = error instanceof FarmError ? error : new FarmError('job.fault', sentence(error));
             log('warn', 'job.failed', { job: id, code: known.code, reason: known.message });
@@ -208,7 +213,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
       const kept = await options.adopt?.(id);
       if (kept === 'given') return; // where it turns out to run, it connects its streams
       if (kept === undefined) return crash(id, 'the agent of this node was started again');
-      const attached = guests.attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0, unknown: true });
+      const attached = guests.attach(kept, { input: 0, inputEnded: false, output: 0, errors: 0 });
       options.started?.(kept, attached, job.options);
       return;
     }
@@ -251,6 +256,7 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
     attach: guests.attach,
     discard: guests.discard,
     moved,
+    positions: (id) => running.get(id)?.streams?.positions(),
     lives(id, spec, node) {
       const job = table.jobs.get(id);
       if (job === undefined) throw new FarmError('job.unknown', 'this job has ended');
@@ -288,6 +294,11 @@ export async function startDeputies(options: DeputiesOptions): Promise<Deputies>
       guests.close();
     },
   };
+}
+
+/** Of this boot: a process of the next one may have the same number and the same time since the start, and checkpoints are kept for longer. */
+function bootDigits(bootId: string): string {
+  return String(Number.parseInt(bootId.slice(0, 8), 16) % 1e6).padStart(6, '0');
 }
 
 async function ownMounts(): Promise<readonly string[]> {

@@ -8,14 +8,11 @@ import { type Channel, encodeStreamFrame, pieceMax, type StreamFrame, streamFram
 export type Sink = (bytes: Buffer) => Promise<void>;
 
 export interface EndpointOptions {
-  /** From where on; undefined: the other side says it. */
-  readonly sends: Readonly<Partial<Record<Channel, number | undefined>>>;
+  readonly sends: Readonly<Partial<Record<Channel, number>>>;
   /** Of a job that was made again from a checkpoint. */
   readonly again?: Readonly<Partial<Record<Channel, Again>>>;
   /** `piece`: no more bytes are handed to the sink at once. */
-  readonly receives: Readonly<
-    Partial<Record<Channel, { readonly from: number | undefined; readonly sink: Sink; readonly onEnd: () => void; readonly piece?: number }>>
-  >;
+  readonly receives: Readonly<Partial<Record<Channel, { readonly from: number; readonly sink: Sink; readonly onEnd: () => void; readonly piece?: number }>>>;
   /** There is room in a channel, and something to be done about it. */
   readonly onRoom: () => void;
   /** The other side reads this channel no more. */
@@ -49,8 +46,6 @@ export class Endpoint {
   private readonly told = new Set<Channel>();
   private readonly unsaid = new Set<Channel>();
   private isHeld = false;
-  /** On this connection: channels of which the other side does not know how far it is. */
-  private readonly lost = new Set<Channel>();
 
   constructor(options: EndpointOptions) {
     this.options = options;
@@ -73,11 +68,9 @@ export class Endpoint {
     return this.stream !== undefined;
   }
 
-  /** Goes on over this stream, in place of the one before. `forgot`: the other side is an agent that was started anew, and does not know how far it is. */
-  connect(stream: Duplex, forgot = false): void {
+  /** Goes on over this stream, in place of the one before. */
+  connect(stream: Duplex): void {
     this.drop();
-    this.lost.clear();
-    if (forgot) for (const channel of this.out.keys()) this.lost.add(channel);
     this.stream = stream;
     const cut = streamFrames();
     const lost = (why?: string) => {
@@ -154,13 +147,8 @@ export class Endpoint {
         return;
       case 'have': {
         const out = this.sending(frame.channel);
-        const isLost = this.lost.has(frame.channel) && frame.received < out.used; // it says 0 until it has been told
-        if (this.ready.has(frame.channel)) {
-          if (!isLost) out.acknowledge(frame.received, frame.used);
-        } else if (isLost) out.repeat();
+        if (this.ready.has(frame.channel)) out.acknowledge(frame.received, frame.used);
         else out.restart(frame.received, frame.used);
-        if (this.lost.has(frame.channel) && !this.ready.has(frame.channel))
-          this.send({ kind: 'data', channel: frame.channel, offset: out.sent, bytes: Buffer.alloc(0) });
         this.ready.add(frame.channel);
         this.options.onProgress();
         this.pump();
@@ -191,7 +179,6 @@ export class Endpoint {
     for (let at = 0; at < fresh.length; at += here.piece) here.queue.push(fresh.subarray(at, at + here.piece));
     this.say(channel);
     this.work(channel, here);
-    this.options.onProgress();
   }
 
   /** Hands on what has come, a piece after the other. */

@@ -5,7 +5,7 @@ import { Endpoint } from './endpoint.ts';
 import { encodeStreamFrame } from './stream-frames.ts';
 import type { Control, JobEvent, StreamsHeader } from './streams.ts';
 import { encodeLine, lineReader } from './text-lines.ts';
-import type { Ended } from './types.ts';
+import type { Ended, StreamPositions } from './types.ts';
 import { written } from './written.ts';
 
 /** What the deputy's process reads and writes. */
@@ -24,6 +24,8 @@ export interface HomeStreams {
   readonly isConnected: boolean;
   /** Keeps what goes to the job from there on, for a job that goes back to a checkpoint; `undefined`: from now on. */
   keep(from: { readonly input: number; readonly control: number } | undefined): void;
+  /** Where a job goes on that does not know it. */
+  positions(): StreamPositions;
   /** Whether the job can go on where this says that it is. */
   canFollow(header: StreamsHeader): boolean;
   /** Nothing more comes or goes. The pipes stay open. */
@@ -113,7 +115,7 @@ export function homeStreams({ pipes, onStopped, onEnded, onFault }: HomeStreamsO
   return {
     connect(stream, header) {
       endpoint ??= started(header);
-      endpoint.connect(stream, header.forgot);
+      endpoint.connect(stream);
       pull();
       endInput();
       for (const order of orders.splice(0)) endpoint.give('control', encodeLine(order));
@@ -126,9 +128,13 @@ export function homeStreams({ pipes, onStopped, onEnded, onFault }: HomeStreamsO
       if (endpoint === undefined) throw new FarmError('job.starting', 'the job is not connected with its home yet', 'say it again in a second');
       for (const channel of ['input', 'control'] as const) endpoint.sending(channel).hold(from?.[channel] ?? 0);
     },
-    // One that forgot how far it is goes on where it was, not from a checkpoint.
-    canFollow: ({ at, forgot }) =>
-      endpoint === undefined || forgot === true || (['input', 'control'] as const).every((channel) => endpoint?.sending(channel).reaches(at[channel])),
+    positions() {
+      const given = (channel: 'input' | 'control') => endpoint?.sending(channel).used ?? 0;
+      const had = (channel: 'output' | 'errors' | 'events') => endpoint?.receiving(channel).received ?? 0;
+      const [input, control] = [given('input'), given('control')];
+      return { input, control, inputEnded: false, output: had('output'), errors: had('errors'), events: had('events') };
+    },
+    canFollow: ({ at }) => endpoint === undefined || (['input', 'control'] as const).every((channel) => endpoint?.sending(channel).reaches(at[channel])),
     get isConnected() {
       return endpoint?.isConnected === true;
     },

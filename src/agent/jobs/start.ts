@@ -40,13 +40,11 @@ export function asHeader(value: unknown): StreamsHeader | undefined {
   const offset = (channel: Channel) => (isCount(at[channel]) ? at[channel] : undefined);
   const [input, control, output, errors, events] = channelNames.map(offset);
   if (input === undefined || control === undefined || output === undefined || errors === undefined || events === undefined) return undefined;
-  const [begins, inputEnded, forgot] = ['begins', 'inputEnded', 'forgot'].map((name) => value[name] === true);
   return {
     id: value['id'],
-    begins: begins === true,
+    begins: value['begins'] === true,
     at: { input, control, output, errors, events },
-    inputEnded: inputEnded === true,
-    forgot: forgot === true,
+    inputEnded: value['inputEnded'] === true,
     life: isCount(value['life']) ? value['life'] : 0,
   };
 }

@@ -15,8 +15,6 @@ export interface StreamsHeader {
   readonly begins: boolean;
   readonly at: Readonly<Record<Channel, number>>;
   readonly inputEnded: boolean;
-  /** How far the streams to the job are is not known: its agent was started anew. */
-  readonly forgot?: boolean;
   /** Of its specification. */
   readonly life: number;
 }
@@ -67,13 +65,12 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
   let progress: () => void = () => {};
   const closed = { output: false, errors: job.errors === undefined, events: false };
 
-  const start = (known: number | undefined): number | undefined => (from?.unknown === true ? undefined : (known ?? 0));
   const endpoint: Endpoint = new Endpoint({
-    sends: { output: start(from?.output), errors: start(from?.errors), events: start(from?.events) },
+    sends: { output: from?.output ?? 0, errors: from?.errors ?? 0, events: from?.events ?? 0 },
     ...((spec.life ?? 0) > 0 ? { again: { output: 'repeats', errors: 'repeats', events: 'follows' } as const } : {}),
     receives: {
-      input: { from: start(from?.input), sink: intoJob, onEnd: endInput, piece: atomicBytes },
-      control: { from: start(from?.control), sink: lineReader(control), onEnd: () => {} },
+      input: { from: from?.input ?? 0, sink: intoJob, onEnd: endInput, piece: atomicBytes },
+      control: { from: from?.control ?? 0, sink: lineReader(control), onEnd: () => {} },
     },
     onRoom: pull,
     onGone(channel) {
@@ -182,7 +179,6 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
         begins,
         at: positions(),
         inputEnded,
-        forgot: forgot(),
         life: spec.life ?? 0,
       } satisfies StreamsHeader);
       if (isOver() || isDetached()) stream.destroy();
@@ -213,10 +209,6 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     return { input: used('input'), control: used('control'), output: sent('output'), errors: sent('errors'), events: sent('events') };
   }
 
-  function forgot(): boolean {
-    return endpoint.receiving('input').isAdrift || endpoint.receiving('control').isAdrift;
-  }
-
   function later(): void {
     if (state !== 'running' || timer !== undefined) return;
     timer = setTimeout(() => {
@@ -240,15 +232,11 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     }
     const sent = (channel: Channel) => endpoint.sending(channel).position;
     const { input, control: done } = positions();
-    const at = { input, inputEnded, output: sent('output'), errors: sent('errors'), control: done, events: sent('events') };
-    return forgot() ? { ...at, unknown: true } : at;
+    return { input, inputEnded, output: sent('output'), errors: sent('errors'), control: done, events: sent('events') };
   }
 
-  /** Without positions: all that there is. */
-  async function drained(to?: StreamPositions): Promise<void> {
-    const isThere = () =>
-      !forgot() &&
-      (['output', 'errors', 'events'] as const).every((channel) => endpoint.sending(channel).received >= (to?.[channel] ?? endpoint.sending(channel).position));
+  async function drained(to: StreamPositions): Promise<void> {
+    const isThere = () => (['output', 'errors', 'events'] as const).every((channel) => endpoint.sending(channel).received >= (to[channel] ?? 0));
     if (isThere()) return;
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
@@ -276,8 +264,7 @@ function attach(job: RunningJob, from: StreamPositions | undefined, { link, log,
     async detach() {
       endpoint.hold(true);
       try {
-        standing();
-        await drained();
+        await drained(standing());
       } catch (error) {
         endpoint.hold(false);
         throw error;

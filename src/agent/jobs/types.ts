@@ -2,7 +2,7 @@
 // mount, ipc, uts and time namespaces of their own, the deputy on its home node, and the streams between them.
 import type { Duplex, Readable, Writable } from 'node:stream';
 
-/** `HOME-PID-START`: the home's id, the deputy's pid there and its start in clock ticks after boot (proc_pid_stat(5)). Never used twice while a node is up. */
+/** `HOME-PID-START`: the home's id, the deputy's pid there and its start: clock ticks after boot (proc_pid_stat(5)), then six digits of the boot. Never used twice. */
 export type JobId = string;
 
 export interface Window {
@@ -162,8 +162,6 @@ export interface StreamPositions {
   /** Of the lines that say what is done to the job and what becomes of it; 0 if absent. */
   readonly control?: number;
   readonly events?: number;
-  /** An agent before this one knew it: the home says how far they are, and these are all 0. */
-  readonly unknown?: boolean;
 }
 
 /** The streams of a job between the node where it runs and its home. */

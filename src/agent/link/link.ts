@@ -14,6 +14,7 @@ import { calls, encodeFailure, opened } from './calls.ts';
 import { firstFrame } from './first-frame.ts';
 import { asAsked, encodeFrame } from './frames.ts';
 import { admitted, formatIdentity, keyName, parseIdentity, serverId } from './identity.ts';
+import { isChachaFaster, tlsSuites } from './suites.ts';
 
 /** openMosix' migration daemon listened there. */
 export const defaultLinkPort = 4660;
@@ -39,6 +40,8 @@ export interface LinkOptions {
   readonly server?: () => Ipv4 | undefined;
   readonly patience?: number;
   readonly connectionsMax?: number;
+  /** Which cipher this node is better at; measured unless given. */
+  readonly prefersChacha?: boolean;
 }
 
 export interface RunningLink extends Link {
@@ -52,12 +55,11 @@ const serverPurposes = 'farm.';
 
 type Handler = (from: number, header: unknown, stream: Duplex) => void;
 
-/** Both suites are of SHA-256, which a pre-shared key must be; the second is the faster one without AES instructions. */
-export const tls = { minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:PSK', allowHalfOpen: true } as const;
+export const tls = { minVersion: 'TLSv1.3', ciphers: tlsSuites(false).ciphers, allowHalfOpen: true } as const;
 
 /** Listens on this node's address. Throws `FarmError` `link.port`. */
 export async function startLink(options: LinkOptions): Promise<RunningLink> {
-  const { self, keys, refuse, log, patience = defaultPatience, connectionsMax = defaultConnectionsMax } = options;
+  const { self, keys, refuse, log, patience = defaultPatience, connectionsMax = defaultConnectionsMax, prefersChacha = isChachaFaster() } = options;
   const handlers = new Map<string, Handler>();
   const streams = new Set<Socket>();
   const counts = new Map<number, number>();
@@ -69,8 +71,9 @@ export async function startLink(options: LinkOptions): Promise<RunningLink> {
     return node ?? (plain !== undefined && plain === options.server?.() ? serverId : undefined);
   };
   const identities = new WeakMap<object, number>();
+  const suites = tlsSuites(prefersChacha);
   const secure = createTlsServer({
-    ...tls,
+    ...{ ...tls, ...suites },
     handshakeTimeout: patience,
     pskCallback(socket: TLSSocket, text: string) {
       const identity = parseIdentity(text);
@@ -160,7 +163,7 @@ export async function startLink(options: LinkOptions): Promise<RunningLink> {
     const credentials: PSKCallbackNegotation = { psk: linkKey(key), identity: formatIdentity({ from: self.id, to: node, key: keyName(key) }) };
     const port = options.port ?? defaultLinkPort;
     const socket = connectTls({
-      ...{ ...tls, host: address, port, localAddress: self.address, keepAlive: true, keepAliveInitialDelay: keepAlive, noDelay: true },
+      ...{ ...tls, ciphers: suites.ciphers, host: address, port, localAddress: self.address, keepAlive: true, keepAliveInitialDelay: keepAlive, noDelay: true },
       pskCallback: () => credentials,
       checkServerIdentity: () => undefined, // it has no certificate: it has the key
     });

@@ -7,7 +7,8 @@ import { anotherRound } from '../../cluster/precopy.ts';
 import { type Hosted, luggageOf } from '../jobs/hosted.ts';
 import type { FrozenJob, Link } from '../jobs/types.ts';
 import { type Reader, readerOf, write } from './lines.ts';
-import { type Carried, type Sending, sendPages } from './tunnel.ts';
+import type { Carried } from './page-frames.ts';
+import { type Sending, sendPages } from './tunnel.ts';
 import { readWord } from './wire.ts';
 
 /** The points at which a test can make a move fail. */

@@ -1,31 +1,16 @@
 // Carries criu's page server protocol between two nodes: criu talks to 127.0.0.1, each side of a link stream hands on what it says. What the source sends is
-// framed, and deflated while that pays; answers go back as they are.
-//
-//   frame   u8: 0 plain, 1 deflated (RFC 1951) | length u32 | bytes
+// framed (page-frames.ts), and deflated while that pays; answers go back as they are.
 //
 // Before anything else the target says one byte: its page server listens, so that no job stands still while that is started.
 import { connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { promisify } from 'node:util';
-import { deflateRaw, inflateRaw } from 'node:zlib';
 import { FarmError, WireError } from '../../base/errors.ts';
-import { isOver, type Weighing, weighed } from '../../cluster/deflating.ts';
+import type { Weighing } from '../../cluster/deflating.ts';
+import { type Carried, frameMax, framePages, unframePages } from './page-frames.ts';
 
-const headBytes = 5;
 const ready = 0x06;
-/** What is deflated at once: larger gains nothing at level 1, smaller costs a call each. */
-const frameMax = 256 * 1024;
-/** What criu may say ahead: whatever has gathered goes at once, for on an old machine it is the number of calls that costs, not the bytes. */
+/** What may wait for criu: whatever has gathered goes at once. */
 const gathered = 2 * frameMax;
-
-export interface Carried {
-  /** Bytes of criu's, and what went over the network for them. */
-  plain: number;
-  sent: number;
-}
-
-const squeeze = promisify<Buffer, { level: number }, Buffer>(deflateRaw);
-const unfold = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflateRaw);
 
 export interface Sending {
   /** For criu. */
@@ -39,7 +24,7 @@ export interface Sending {
 export async function sendPages(link: Duplex, carried: Carried, weighing: { now: Weighing }, clock: () => number): Promise<Sending> {
   link.on('error', () => {}); // its end is what counts
   if ((await firstByte(link)) !== ready) throw new WireError('frame', 0, 'the other side does not say that it is ready');
-  const server = createServer({ highWaterMark: gathered, noDelay: true });
+  const server = createServer({ noDelay: true });
   let socket: Socket | undefined;
   const done = new Promise<void>((resolve, reject) => {
     server.once('connection', (found) => {
@@ -49,7 +34,7 @@ export async function sendPages(link: Duplex, carried: Carried, weighing: { now:
         found.destroy();
         return;
       }
-      pumpOut(found, link, carried, weighing, clock).then(resolve, reject);
+      framePages(found, link, carried, weighing, clock).then(resolve, reject);
       link.pipe(found);
       found.on('error', reject);
       link.on('error', (error) => {
@@ -85,34 +70,6 @@ export async function sendPages(link: Duplex, carried: Carried, weighing: { now:
   };
 }
 
-async function pumpOut(from: Socket, to: Duplex, carried: Carried, weighing: { now: Weighing }, clock: () => number): Promise<void> {
-  let window = { plain: 0, sent: 0, began: clock() };
-  for await (const chunk of from.iterator({ destroyOnReturn: false })) {
-    const all: Buffer = chunk;
-    for (let at = 0; at < all.length; at += frameMax) {
-      const bytes = all.subarray(at, at + frameMax);
-      const less = weighing.now.way === 'deflated' ? await squeeze(bytes, { level: 1 }) : bytes;
-      const [body, kind] = less.length < bytes.length ? [less, 1] : [bytes, 0];
-      const head = Buffer.alloc(headBytes);
-      head.writeUInt8(kind);
-      head.writeUInt32BE(body.length, 1);
-      to.cork();
-      to.write(head);
-      const goesOn = to.write(body);
-      to.uncork();
-      if (!goesOn) await drained(to);
-      carried.plain += bytes.length;
-      carried.sent += headBytes + body.length;
-      window.plain += bytes.length;
-      window.sent += body.length;
-      if (!isOver(weighing.now, window)) continue;
-      weighing.now = weighed(weighing.now, { ...window, spent: clock() - window.began });
-      window = { plain: 0, sent: 0, began: clock() };
-    }
-  }
-  to.end();
-}
-
 /** Throws `FarmError` `link.down` if there is none. */
 async function firstByte(link: Duplex): Promise<number | undefined> {
   for (;;) {
@@ -132,7 +89,8 @@ async function firstByte(link: Duplex): Promise<number | undefined> {
 /** At the target: hands what comes over `link` to the page server on 127.0.0.1:`port`. Settles when all was handed on. */
 export async function receivePages(link: Duplex, port: number): Promise<void> {
   link.write(Buffer.of(ready));
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  const options = { host: '127.0.0.1', port, noDelay: true, highWaterMark: gathered };
+  const socket = connect(options);
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', reject);
@@ -142,75 +100,10 @@ export async function receivePages(link: Duplex, port: number): Promise<void> {
   link.once('close', () => socket.destroy());
   socket.pipe(link);
   try {
-    // Not destroyed at its end: criu's last answer is still on its way back.
-    for await (const body of frames(link.iterator({ destroyOnReturn: false }))) if (!socket.write(body)) await drained(socket);
+    await unframePages(link, socket);
     socket.end();
   } catch (error) {
     socket.destroy();
     throw error;
   }
-}
-
-/** The bytes in a stream of frames, what is plain as it comes. Throws `WireError` `frame`. */
-export async function* frames(link: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let held: Buffer = Buffer.alloc(0);
-  let frame: Frame | undefined;
-  for await (const chunk of link) {
-    let rest = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-    while (frame !== undefined || rest.length >= headBytes) {
-      if (frame === undefined) {
-        frame = frameOf(rest);
-        rest = rest.subarray(headBytes);
-      }
-      const body = rest.subarray(0, frame.left);
-      rest = rest.subarray(body.length);
-      frame.left -= body.length;
-      if (frame.parts === undefined) yield body;
-      else frame.parts.push(body);
-      if (frame.left > 0) break;
-      if (frame.parts !== undefined) yield await opened(Buffer.concat(frame.parts));
-      frame = undefined;
-    }
-    held = rest;
-  }
-  if (held.length > 0 || frame !== undefined) throw new WireError('frame', 0, 'ends within a frame');
-}
-
-interface Frame {
-  /** Bytes that are still to come. */
-  left: number;
-  /** Of a deflated one, so far. */
-  readonly parts: Buffer[] | undefined;
-}
-
-function frameOf(head: Buffer): Frame {
-  const kind = head.readUInt8();
-  const length = head.readUInt32BE(1);
-  if (kind > 1 || length > frameMax * 2) throw new WireError('frame', 0, `kind ${kind} with ${length} bytes`);
-  return { left: length, parts: kind === 0 ? undefined : [] };
-}
-
-async function opened(body: Buffer): Promise<Buffer> {
-  try {
-    return await unfold(body, { maxOutputLength: frameMax });
-  } catch (error) {
-    throw new WireError('frame', headBytes, `cannot be inflated: ${String(error)}`);
-  }
-}
-
-function drained(stream: Duplex): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const over = (): void => {
-      stream.off('drain', over);
-      stream.off('close', gone);
-      resolve();
-    };
-    const gone = (): void => {
-      stream.off('drain', over);
-      reject(new FarmError('link.down', 'the connection for the pages broke'));
-    };
-    stream.once('drain', over);
-    stream.once('close', gone);
-    if (stream.destroyed) gone();
-  });
 }

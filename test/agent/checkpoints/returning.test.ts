@@ -145,6 +145,57 @@ describe('when the node of a job is lost', () => {
   });
 });
 
+describe('farm job restart', () => {
+  /** What runs on node 2 is ended when its home says so. */
+  function running(): void {
+    world.running.set(first.id, 2);
+    links.of(2).answer('job.discard', (_from, body) => {
+      world.running.delete((body as { readonly job: string }).job);
+      return Promise.resolve({});
+    });
+  }
+
+  test('takes a job back to its checkpoint, on the node that is named', async () => {
+    await checkpointed();
+    const returns = homeReturner(3);
+    running();
+    expect(await returns.back(first.id, 4)).toBe(4);
+    expect([...world.running]).toEqual([[first.id, 4]]);
+    expect(world.faults).toEqual([]);
+  });
+
+  test('to a node that cannot restore it ends nothing', async () => {
+    await checkpointed();
+    bad.set(4, { criu: '9' });
+    const returns = homeReturner(3);
+    running();
+    await expect(returns.back(first.id, 4)).rejects.toMatchObject({ code: 'checkpoint.version' });
+    expect([...world.running]).toEqual([[first.id, 2]]);
+    expect(given).toEqual([]);
+  });
+
+  test('goes on elsewhere if the node that is named fails after all', async () => {
+    await checkpointed();
+    const returns = homeReturner(3);
+    running();
+    world.begin = (id, node) => {
+      if (node === 4) throw new FarmError('job.unrestorable', 'criu refuses');
+      world.running.set(id, node);
+    };
+    expect(await returns.back(first.id, 4)).toBe(3);
+    expect(given).toEqual([]);
+  });
+
+  test('makes the job again though nobody knows whether what ran has ended', async () => {
+    await checkpointed();
+    const returns = homeReturner(3);
+    running();
+    links.fate = (_from, to, what) => (to === 2 && what === 'job.discard' ? 'cut' : 'arrives');
+    expect(await returns.back(first.id, undefined)).toBe(3);
+    expect(job(first.id)).toMatchObject({ node: 3, spec: { life: 1 } });
+  });
+});
+
 describe('when the home of a job is lost', () => {
   const fresh = (node: number) => ({ id: `${node}-50-60`, caller: { uid: first.uid, pid: 50 }, window: undefined });
 

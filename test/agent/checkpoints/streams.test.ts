@@ -160,6 +160,26 @@ describe('a job that goes back', () => {
   });
 });
 
+describe('a job whose agent was started again', () => {
+  for (const life of [0, 1]) {
+    test(`goes on where its home is, in life ${life}`, async () => {
+      const { pipes, ends, faults, streams, attach, text } = world();
+      const job = doubler(life);
+      const before = attach(2, job);
+      pipes.input.write('abc');
+      await turns(30);
+      before.release();
+      expect(streams.positions()).toMatchObject({ input: 3, output: 6, errors: 0 });
+      job.output.removeAllListeners('readable');
+      attach(2, job, streams.positions());
+      pipes.input.write('de');
+      pipes.input.end();
+      for (let wait = 0; wait < 500 && ends.length === 0; wait += 1) await new Promise((resolve) => setTimeout(resolve, 2));
+      expect([faults, text(), ends.length]).toEqual([[], 'aabbccddee', 1]);
+    });
+  }
+});
+
 describe('the sending side', () => {
   test('lets go of what is kept for a checkpoint when that is more than its share', () => {
     const out = new Outgoing(0);

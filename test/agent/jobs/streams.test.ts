@@ -258,59 +258,6 @@ describe('a job that moves', () => {
   });
 });
 
-describe('an agent that was started anew', () => {
-  const forgotten: StreamPositions = { input: 0, inputEnded: false, output: 0, errors: 0, unknown: true };
-
-  test('goes on where the home is, though it does not know where that is, and moves its job again', async () => {
-    const { network, pipes, streams, faults, attachAt } = world();
-    const shown = collect(pipes.output);
-    const seen = (): string => {
-      shown.read();
-      return shown.text();
-    };
-    const stdin: Buffer[] = [];
-    const first = new FakeJob(stdin);
-    const before = attachAt(2, first);
-    first.output.write('one\n');
-    pipes.input.write('in one\n');
-    streams.control({ signal: 'SIGHUP' });
-    await expect.poll(seen).toBe('one\n');
-    await expect.poll(() => first.signals).toEqual(['SIGHUP']);
-    await expect.poll(() => stdin.length).toBe(1);
-    await turns(10);
-    before.release();
-    network.cut();
-
-    const second = new FakeJob(stdin);
-    second.output.write('two\n');
-    const attached = attachAt(2, second, forgotten);
-    await expect.poll(seen).toBe('one\ntwo\n');
-    pipes.input.write('in two\n');
-    streams.control({ signal: 'SIGUSR2' });
-    await expect.poll(() => second.signals).toEqual(['SIGUSR2']);
-    await expect.poll(() => Buffer.concat(stdin).toString()).toBe('in one\nin two\n');
-
-    second.frozen = true;
-    const at = await attached.detach();
-    attached.release();
-    const third = new FakeJob(stdin);
-    attachAt(3, third, at);
-    third.output.write('three\n');
-    pipes.input.write('in three\n');
-    await expect.poll(seen).toBe('one\ntwo\nthree\n');
-    await expect.poll(() => Buffer.concat(stdin).toString()).toBe('in one\nin two\nin three\n');
-    expect(faults).toEqual([]);
-  });
-
-  test('does not move a job before its home has said how far its streams are', async () => {
-    const { attachAt } = world();
-    const job = new FakeJob([]);
-    const attached = attachAt(2, job, forgotten);
-    job.frozen = true;
-    expect(await attached.detach()).toMatchObject({ input: 0, output: 0 });
-  });
-});
-
 describe('pressure back', () => {
   test('a job whose output nobody reads has to wait', async () => {
     const { attachAt } = world();

@@ -3,12 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import type { TLSSocket } from 'node:tls';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { asking } from '../../../src/agent/link/asking.ts';
 import { decodeFrame, encodeFrame, frameBytesMax, frameReader } from '../../../src/agent/link/frames.ts';
 import { admitted, formatIdentity, keyName, parseIdentity } from '../../../src/agent/link/identity.ts';
 import { type LinkOptions, type RunningLink, startLink } from '../../../src/agent/link/link.ts';
+import { isChachaFaster } from '../../../src/agent/link/suites.ts';
 import { type Ipv4, ipv4 } from '../../../src/base/addresses.ts';
 import { duplexPair } from '../../../src/base/duplex-pair.ts';
 import { FarmError, WireError } from '../../../src/base/errors.ts';
@@ -53,6 +55,36 @@ function closed(stream: Duplex): Promise<void> {
 }
 
 describe('a stream', () => {
+  test.each([
+    [false, false, 'TLS_AES_128_GCM_SHA256'],
+    [true, false, 'TLS_CHACHA20_POLY1305_SHA256'],
+    [false, true, 'TLS_CHACHA20_POLY1305_SHA256'],
+    [true, true, 'TLS_CHACHA20_POLY1305_SHA256'],
+  ])('is encrypted as the weaker processor likes it: ChaCha20 is better for the caller %s, for the called %s', async (caller, called, suite) => {
+    const one = await start(1, { prefersChacha: caller });
+    echo(await start(2, { prefersChacha: called }));
+    const stream = await one.open(2, 'echo', {});
+    expect((stream as TLSSocket).getCipher().standardName).toBe(suite);
+    stream.end();
+    stream.resume();
+    await closed(stream);
+  });
+
+  test.each([
+    [3, 1, true],
+    [1, 1, false],
+    [1, 3, false],
+  ])('costs a processor %d ms a record with AES and %d with ChaCha20: ChaCha20 is faster, %s', (aes, chacha, faster) => {
+    let time = 0;
+    let calls = 0;
+    const now = () => {
+      calls += 1;
+      if (calls % 2 === 0) time += calls <= 16 ? aes : chacha;
+      return time;
+    };
+    expect(isChachaFaster(now)).toBe(faster);
+  });
+
   test('goes to another node, which knows who opened it', async () => {
     const one = await start(1);
     echo(await start(2));

@@ -1,13 +1,18 @@
 // What agents say to each other of moves: every value is read as it was meant, or refused with a WireError, whatever it is.
-import { PassThrough } from 'node:stream';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { PassThrough, Readable, Writable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { setImmediate as turn } from 'node:timers/promises';
 import { deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { outcome, placeOf } from '../../../src/agent/moves/asked.ts';
 import { readNews } from '../../../src/agent/moves/news.ts';
 import { contention, ownersPart } from '../../../src/agent/moves/own.ts';
+import { framePages, unframePages } from '../../../src/agent/moves/page-frames.ts';
 import { readSpec } from '../../../src/agent/moves/spec.ts';
-import { frames } from '../../../src/agent/moves/tunnel.ts';
 import { mismatch, parseFeatures } from '../../../src/agent/moves/versions.ts';
 import { noWishes, readLuggage, readPositions, readSaid, readWord } from '../../../src/agent/moves/wire.ts';
 import { FarmError, WireError } from '../../../src/base/errors.ts';
@@ -127,9 +132,9 @@ describe('pages on the wire', () => {
     const stream = new PassThrough();
     for (let at = 0; at < bytes.length; at += piece) stream.write(bytes.subarray(at, at + piece));
     stream.end();
-    const parts: Buffer[] = [];
-    for await (const body of frames(stream)) parts.push(body);
-    return Buffer.concat(parts);
+    const out = new PassThrough();
+    const [said] = await Promise.all([buffer(out), unframePages(stream, out).finally(() => out.end())]);
+    return said;
   };
 
   test('are whole again, in whatever pieces they come', async () => {
@@ -141,6 +146,72 @@ describe('pages on the wire', () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  test.each([
+    ['plain', { ...notWeighed, length: Number.POSITIVE_INFINITY }],
+    ['deflated', { ...notWeighed, way: 'deflated', length: 400_000 }],
+  ] as const)('are what criu said, through a network and a page server that take their time: %s', async (_way, begin) => {
+    const said = Buffer.concat([Buffer.alloc(700_000, 'much that shrinks '), randomBytes(900_000), Buffer.alloc(3, 'end')]);
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 2000, max: 400_000 }), fc.integer({ min: 1, max: 5 }), async (piece, turns) => {
+        const slow = (parts: Buffer[], next?: PassThrough) =>
+          new Writable({
+            highWaterMark: 50_000,
+            async write(chunk: Buffer, _encoding, done) {
+              for (let count = 0; count < turns; count += 1) await turn();
+              parts.push(chunk);
+              next?.write(chunk);
+              done();
+            },
+            final: (done) => void done(next?.end() && null),
+          });
+        const network = new PassThrough();
+        const heard: Buffer[] = [];
+        const carried = { plain: 0, sent: 0 };
+        const sent: Buffer[] = [];
+        const pieces = Array.from({ length: Math.ceil(said.length / piece) }, (_none, index) => said.subarray(index * piece, (index + 1) * piece));
+        const pageServer = slow(heard);
+        await Promise.all([
+          framePages(Readable.from(pieces, { objectMode: false }), slow(sent, network), carried, { now: begin }, () => 0),
+          unframePages(network, pageServer).then(() => new Promise<void>((resolve) => pageServer.end(resolve))),
+        ]);
+        expect(Buffer.concat(heard).equals(said)).toBe(true);
+        expect(carried).toEqual({ plain: said.length, sent: Buffer.concat(sent).length });
+      }),
+      { numRuns: 8 },
+    );
+  });
+
+  test('reach their end although the socket says so while nothing can be taken', async () => {
+    const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const criu = connect(port, '127.0.0.1');
+    const [found]: Socket[] = await once(server, 'connection');
+    const waiting: (() => void)[] = [];
+    const stuck = new Writable({ write: (_chunk, _encoding, done) => void waiting.push(done) });
+    const carried = { plain: 0, sent: 0 };
+    const done = framePages(found!, stuck, carried, { now: notWeighed }, () => 0);
+    criu.end(Buffer.alloc(1_000_000, 'x'));
+    await once(criu, 'finish');
+    let over = false;
+    void done.then(() => {
+      over = true;
+    });
+    while (!over) {
+      await turn();
+      waiting.shift()?.();
+    }
+    expect(carried.plain).toBe(1_000_000);
+    criu.destroy();
+    server.close();
+  });
+
+  test('that the network does not take are an error', async () => {
+    const broken = new Writable({ write: (_chunk, _encoding, done) => done(new Error('gone')) });
+    broken.on('error', () => {});
+    await expect(framePages(Readable.from([Buffer.alloc(1_000_000)]), broken, { plain: 0, sent: 0 }, { now: notWeighed }, () => 0)).rejects.toThrow('gone');
   });
 
   test.each([
