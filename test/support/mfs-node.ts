@@ -38,7 +38,7 @@ async function main(): Promise<void> {
     ...{ self, link, members, nomfs: () => nomfs, key, log, port: mfsPort },
     ...(mountPoint === undefined ? {} : { mountPoint }),
     ...(privileged === undefined ? {} : { privileged }),
-    ...{ program: process.argv[1] ?? '', top, state: `${scratch}/numbers`, patience: { mfs: 3000, away: 5000 } },
+    ...{ program: process.argv[1] ?? '', top, state: `${scratch}/numbers`, patience: { mfs: 8000, away: 10_000 } },
   });
   const used = new Set<number>();
   const roots = await startRoots({ self, port: mfs.port, inUse: () => used, log, directory: `${scratch}/roots` });
