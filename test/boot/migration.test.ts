@@ -53,7 +53,7 @@ describe('migrate', () => {
 
 describe('ten loops of awk, as in the HOWTO', () => {
   it('spread by themselves over three nodes and end with the right output', async () => {
-    const loop = `mosrun awk "BEGIN { for (i = 0; i < 4000; i++) for (j = 0; j < 2000; j++) s += j % 7; print s }" > /run/awk.$n &`;
+    const loop = `mosrun awk "BEGIN { for (i = 0; i < 12000; i++) for (j = 0; j < 2000; j++) s += j % 7; print s }" > /run/awk.$n &`;
     await n1(`for n in 1 2 3 4 5 6 7 8 9 10; do ${loop} done; sleep 1; echo begun`);
     const nodes = new Set<string>();
     let left = 10;
@@ -64,6 +64,7 @@ describe('ten loops of awk, as in the HOWTO', () => {
     }
     expect(left).toBe(0);
     expect(await n1('cat /run/awk.* | sort | uniq -c')).toMatch(/^10 \d+$/);
-    expect([...nodes].sort()).toEqual(['0', '2', '3']);
+    const moves = await n1('journalctl -u farm-agent --no-pager -o cat | grep "move\\." | tail -n 30');
+    expect([...nodes].sort(), moves).toEqual(['0', '2', '3']);
   });
 });
