@@ -287,7 +287,7 @@ describe.skipIf(lacking !== undefined)(`a virtual farm${lacking === undefined ? 
     const supervisor = processesWith('lab.json').find((line) => line.includes(directory) && line.split(' ')[1] === process.execPath);
     process.kill(Number(supervisor?.split(' ')[0]), 'SIGSTOP');
     await lab.down();
-    expect(processesWith(directory)).toEqual([]);
+    await expect.poll(() => processesWith(directory), { timeout: 5000 }).toEqual([]); // the kernel ends them, soon
   });
 
   test('orphans of programs run inside are collected', async () => {
