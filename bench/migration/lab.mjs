@@ -21,7 +21,7 @@ export async function labNodes(directory) {
   await bundleNode(bundle);
   // A name of its own for each version: what a node has once read it keeps.
   const version = createHash('sha256').update(readFileSync(bundle)).update(readFileSync(jobFile)).digest('hex').slice(0, 12);
-  const place = `/opt/farm-bench-${version}`;
+  const place = `/opt/bench-migration-${version}`;
   const overlay = join(directory, 'overlays', 'root', place);
   mkdirSync(overlay, { recursive: true });
   copyFileSync(bundle, join(overlay, 'node.mjs'));
@@ -34,7 +34,7 @@ export async function labNodes(directory) {
   const network = address.replace(/1$/, '');
   const start = async (name, index) => {
     const ready = `until [ -e ${place}/job.pl ]; do sleep 1; done; cp ${place}/job.pl /tmp/; mount -o remount,size=90% /tmp`;
-    const run = `${node} ${place}/node.mjs ${index} ${network} /sys/fs/cgroup/farm-bench`;
+    const run = `${node} ${place}/node.mjs ${index} ${network} /sys/fs/cgroup/bench-migration`;
     const files = 'rm -f /run/bench-orders; mkfifo /run/bench-orders; : > /run/bench-answers';
     await onConsole(
       directory,

@@ -27,7 +27,7 @@ export async function namespaceNodes(image, rate) {
     execFileSync('tc', ['-n', name, 'qdisc', 'add', 'dev', card, 'root', 'tbf', 'rate', rate, 'burst', '256k', 'latency', '20ms'], quiet);
   }
   // Where the first process sees cgroup2: also beside cgroup1.
-  const group = `farm-bench-${process.pid}`;
+  const group = `bench-migration-${process.pid}`;
   const nodes = names.map((name, index) => {
     const inside = ['sh', enter, realpathSync(image), work, '/usr/bin/node', '/tmp/node.mjs', String(index + 1), network, `/sys/fs/cgroup/${group}`];
     const child = spawn('ip', ['netns', 'exec', name, 'unshare', '--mount', '--propagation', 'private', ...inside], { stdio: ['pipe', 'pipe', 'inherit'] });
