@@ -60,8 +60,6 @@ export interface MigrationOptions {
   /** The farm's server, which has the place for checkpoints. */
   readonly server: string;
   readonly homeLost: 'kill' | 'restart';
-  /** Where checkpoints are kept. By default the server's directory for them. */
-  readonly checkpointsAt?: () => Promise<string>;
   /** Flags or guests have changed: tell the cluster. */
   readonly tell: () => void;
   readonly refuse: (reason: string, from: string, detail: string) => void;
@@ -90,6 +88,10 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
   /** Jobs from before that wait for their home's word. */
   const asking = new Set<JobId>();
   const starting = (): FarmError => new FarmError('migration.absent', 'the agent is still starting', 'ask again in a second');
+  const current = (): Deputies => {
+    if (deputies === undefined) throw starting();
+    return deputies;
+  };
 
   const machine = (): MachineNow => {
     const measures = options.measures();
@@ -99,10 +101,7 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
   };
   const started = startMoves({
     ...{ self: self.id, incarnation: options.incarnation, link, engine, versions, machine, now, log },
-    attach(job, from) {
-      if (deputies === undefined) throw starting();
-      return deputies.attach(job, from);
-    },
+    attach: (job, from) => current().attach(job, from),
     views: () => viewsOf(table, now()),
     member(node) {
       const member = table.members.get(node);
@@ -113,10 +112,7 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
       if (before === undefined || deputies === undefined) throw starting();
       return asking.has(id) ? 'runs' : before.holds(id);
     },
-    home() {
-      if (deputies === undefined) throw starting();
-      return [...deputies.jobs.values()].map(({ spec, node }) => ({ spec, where: node }));
-    },
+    home: () => [...current().jobs.values()].map(({ spec, node }) => ({ spec, where: node })),
     moved: (job, node) => deputies?.moved(job, node),
     onGuests() {
       const { flags } = state.get();
@@ -142,22 +138,20 @@ export async function startMigration(options: MigrationOptions): Promise<Migrati
     started.take(job, all.attach(job, from), all.jobs.get(job.spec.id)?.options ?? noWishes);
   const goOnAsked = async (all: Deputies, job: RunningJob): Promise<void> => {
     asking.add(job.spec.id);
-    const at = await positionsAtHome(job.spec, { link, wait: (milliseconds) => delay(milliseconds, undefined, { ref: false }), log });
-    goOnFrom(all, job, at ?? nowhere);
-    asking.delete(job.spec.id);
+    try {
+      const at = await positionsAtHome(job.spec, { link, wait: (milliseconds) => delay(milliseconds, undefined, { ref: false }), log });
+      goOnFrom(all, job, at ?? nowhere);
+    } finally {
+      asking.delete(job.spec.id);
+    }
   };
   const adopted = await takeAdopted(found, { self: self.id, link, runs: goOn, after: (ms, act) => void setTimeout(act, ms).unref(), log });
   before = adopted;
-  const current = (): Deputies => {
-    if (deputies === undefined) throw new FarmError('migration.absent', 'the agent is still starting');
-    return deputies;
-  };
   const checkpoints = startCheckpoints({
     ...{ self: self.id, server: options.server, homeLost: options.homeLost, link, engine, versions, now, log, jobs: started.jobs, deputies: current },
     admit: (spec) => started.admit(spec),
     take: (job, attached, luggage) => started.takeBack(job, attached, luggage),
     best: ({ spec, options: wishes }) => started.place(spec, wishes),
-    ...(options.checkpointsAt === undefined ? {} : { place: options.checkpointsAt }),
     others: () => [...table.members.values()].filter(({ id, state: is }) => id !== self.id && is === 'alive').map(({ id }) => id),
     changed: (id) => started.tellAgain(id),
   });

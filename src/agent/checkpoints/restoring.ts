@@ -4,10 +4,10 @@ import type { Log } from '../../base/log.ts';
 import type { Caller } from '../jobs/caller.ts';
 import type { Restored } from '../jobs/deputies.ts';
 import type { Attach, Attached, JobEngine, JobId, JobSpec, Link, RunningJob } from '../jobs/types.ts';
-import { fields, flag, text, whole } from '../moves/shape.ts';
+import { fields, flag, text } from '../moves/shape.ts';
 import { readSpec } from '../moves/spec.ts';
 import type { Versions } from '../moves/versions.ts';
-import { type Luggage, readJobId } from '../moves/wire.ts';
+import type { Luggage } from '../moves/wire.ts';
 import { cannotRestore, keyOf } from './record.ts';
 import type { Kept, Store } from './store.ts';
 
@@ -139,22 +139,4 @@ function noneOf(id: JobId): FarmError {
 
 function runs(id: JobId, node: number): FarmError {
   return new FarmError('job.runs', `node ${node} has job ${id} still`, 'farm job restart takes it back to its checkpoint');
-}
-
-/** What a node is told of a checkpoint that another has made of its job. Throws `WireError` `shape`. */
-export function readKeep(body: unknown): {
-  readonly id: JobId;
-  readonly life: number;
-  readonly from: { readonly input: number; readonly control: number } | undefined;
-  readonly made: { readonly number: number; readonly at: number; readonly bytes: number } | undefined;
-} {
-  const said = fields(body, 'a checkpoint');
-  const part = (name: string) => (said.get(name) === undefined ? undefined : fields(said.get(name), name));
-  const [from, made] = [part('from'), part('made')];
-  return {
-    id: readJobId(said),
-    life: whole(said, 'life'),
-    from: from === undefined ? undefined : { input: whole(from, 'input'), control: whole(from, 'control') },
-    made: made === undefined ? undefined : { number: whole(made, 'number', 1), at: whole(made, 'at'), bytes: whole(made, 'bytes') },
-  };
 }

@@ -7,7 +7,6 @@ import type { JobId, JobSpec, Link } from '../jobs/types.ts';
 import { fields, whole } from '../moves/shape.ts';
 import { readJobId } from '../moves/wire.ts';
 import { keyOf } from './record.ts';
-import { readKeep } from './restoring.ts';
 import type { Store } from './store.ts';
 
 /** A node that is not lost but cut off gives up this home as well, and kills its copy; it may be that much later, ms. */
@@ -157,4 +156,22 @@ export function returner({ self, store, link, deputies, place, others, after, lo
 
 function nowhere(): FarmError {
   return new FarmError('job.nowhere', 'no node is left for it');
+}
+
+/** What a node is told of a checkpoint that another has made of its job. Throws `WireError` `shape`. */
+function readKeep(body: unknown): {
+  readonly id: JobId;
+  readonly life: number;
+  readonly from: { readonly input: number; readonly control: number } | undefined;
+  readonly made: { readonly number: number; readonly at: number; readonly bytes: number } | undefined;
+} {
+  const said = fields(body, 'a checkpoint');
+  const part = (name: string) => (said.get(name) === undefined ? undefined : fields(said.get(name), name));
+  const [from, made] = [part('from'), part('made')];
+  return {
+    id: readJobId(said),
+    life: whole(said, 'life'),
+    from: from === undefined ? undefined : { input: whole(from, 'input'), control: whole(from, 'control') },
+    made: made === undefined ? undefined : { number: whole(made, 'number', 1), at: whole(made, 'at'), bytes: whole(made, 'bytes') },
+  };
 }

@@ -24,8 +24,6 @@ export interface CheckpointsOptions {
   /** The farm's, by name or address. */
   readonly server: string;
   readonly homeLost: 'kill' | 'restart';
-  /** Gives the directory that all nodes share. By default the server's, mounted here. */
-  readonly place?: () => Promise<string>;
   readonly link: Link;
   readonly engine: Pick<JobEngine, 'restart'>;
   readonly versions: Versions;
@@ -59,7 +57,7 @@ export interface Checkpoints {
 /** Nothing is mounted before something is wanted. */
 export function startCheckpoints(options: CheckpointsOptions): Checkpoints {
   const { self, link, deputies, others, now, log } = options;
-  const store: Store = openStore(options.place ?? mountedStore(options.server));
+  const store: Store = openStore(mountedStore(options.server));
   const after = (milliseconds: number, act: () => void) => void setTimeout(act, milliseconds).unref();
   const maker = checkpointMaker({ self, store, jobs: options.jobs, link, versions: options.versions, now, wall: Date.now, changed: options.changed, log });
   const restoring: RestoringOptions = {

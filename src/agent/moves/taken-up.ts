@@ -7,7 +7,7 @@ import { readJobId, readPositions } from './wire.ts';
 
 /** Between two times that the home is asked, ms, and how often: the network of a node that starts needs some seconds. */
 const pause = 2000;
-const triesMax = 45;
+const triesMax = 15;
 
 /** `positions`: of a job of this home; undefined: there is none. */
 export function answerPositions(link: Pick<Link, 'answer'>, positions: (id: JobId) => StreamPositions | undefined): void {
